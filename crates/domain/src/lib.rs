@@ -1,1 +1,37 @@
-//! placeholder
+//! What Signalbox talks about: nouns, state machines, retry arithmetic, validation, and the types on the wire.
+//!
+//! Pure by rule. There is no clock, no randomness and no I/O in here: whoever needs the time passes it in. It compiles
+//! to WASM as it is, so the browser checks a form with the very functions and words of the server, and every dependency
+//! added here is paid for by every page load.
+
+pub mod api;
+pub mod delivery;
+mod event_type;
+mod filter;
+mod ids;
+mod permission;
+mod retry;
+mod text;
+mod time;
+mod validation;
+mod webhook;
+
+pub use event_type::{Category, EventPattern, EventType, is_event_type_name};
+pub use filter::{Condition, Filter, Operator};
+pub use ids::{
+    ApiKeyId, AuditId, DeliveryId, EventId, IdError, InspectorRequestId, MemberId, NodeId, OrganizationId, PublicId,
+    SourceId, WebhookId,
+};
+pub use permission::{Permission, Role, Scope, Scopes};
+pub use retry::{Backoff, Jitter, RetryOn, RetryPolicy};
+pub use text::{human_bytes, human_ms};
+pub use time::{Timestamp, parse_http_date};
+pub use validation::{FieldError, Problems};
+pub use webhook::{CustomHeader, Overlap, WebhookDraft, WebhookState, validate_webhook};
+
+/// Largest event accepted, in bytes of its request body (UC §16).
+pub const MAX_EVENT_BYTES: usize = 10 * 1024 * 1024;
+/// The words for an event that is larger than [`MAX_EVENT_BYTES`] (UC §16).
+pub const PAYLOAD_TOO_LARGE: &str = "Request payload too large (max 10 MB)";
+/// Most events in one batch request.
+pub const MAX_BATCH_EVENTS: usize = 1_000;

@@ -1,0 +1,12 @@
+//! What goes over the wire: the same types for the REST API and for the screens.
+
+mod error;
+mod views;
+
+pub use error::{ApiError, ErrorCode};
+pub use views::{
+    Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,
+    DeliveryDetail, DeliveryKind, DeliveryQuery, Event, EventDraft, EventQuery, EventSummary, EventTypeDraft, Header,
+    InspectorRequest, Member, MemberDraft, Overview, Page, ReceivedSignature, RotatedSecret, Source, SourceDraft, Test,
+    Webhook,
+};
