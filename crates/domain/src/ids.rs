@@ -51,6 +51,12 @@ pub trait PublicId: Copy {
     /// The UUID that is stored.
     fn uuid(self) -> Uuid;
 
+    /// When it was made, to the millisecond: ids carry it.
+    fn created_at(self) -> crate::Timestamp {
+        // The first 48 bits of a UUIDv7, so they always fit.
+        crate::Timestamp::from_millis(i64::try_from(self.uuid().as_u128() >> 80).unwrap_or(i64::MAX))
+    }
+
     /// A new id from the time in milliseconds and random bytes, both given by the caller.
     fn new(now: crate::Timestamp, random: [u8; 10]) -> Self {
         let millis = u64::try_from(now.millis()).unwrap_or_default();

@@ -1,1 +1,339 @@
-//! placeholder
+//! Use-cases and workers: what the REST API and the screens both call.
+//!
+//! Every use-case is a method of [`Engine`], in the file of its noun. It begins by asking the [`Actor`] for a permission,
+//! checks its input with the functions of `domain`, and stores the change with its audit entry in one transaction. There
+//! is no SQL and no HTTP server in here.
+
+mod accept;
+mod actor;
+mod api_keys;
+mod audit;
+mod clock;
+mod deliver;
+mod deliveries;
+mod error;
+mod event_types;
+mod events;
+pub mod http;
+mod inspector;
+mod live;
+mod members;
+mod metrics;
+mod overview;
+mod paging;
+mod routing;
+pub mod secrets;
+mod sessions;
+mod setup;
+pub mod signature;
+mod sources;
+mod webhooks;
+
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError, RwLock},
+    time::Duration,
+};
+
+pub use actor::{Actor, Who};
+pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
+use domain::{NodeId, PublicId, Timestamp, api::ApiError};
+pub use inspector::InspectorHit;
+use ipnet::IpNet;
+pub use live::{LiveEvent, LiveMessage};
+pub use metrics::Metrics;
+pub use sessions::{NewSession, Origin};
+pub use setup::{Bootstrap, Setup};
+use storage::{Store, StoreError};
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    deliver::{Job, Lanes, Limits},
+    http::{Client, ClientConfig, Guard},
+    metrics::{Counter, Counters},
+    secrets::{Keyring, MasterKey},
+};
+
+/// What a use-case answers.
+pub type Result<T> = std::result::Result<T, ApiError>;
+
+/// What outgoing requests call themselves.
+pub(crate) const USER_AGENT: &str = concat!("Signalbox/", env!("CARGO_PKG_VERSION"));
+/// Workers that store accepted events. On SQLite their commits join; on PostgreSQL they overlap.
+const ACCEPTORS: usize = 2;
+/// How often the stored routing version is compared, on a shared database.
+const ROUTING_POLL: Duration = Duration::from_millis(500);
+/// How often old idempotency keys are forgotten.
+const FORGET_EVERY: Duration = Duration::from_secs(600);
+
+/// What an operator decides.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Where people and receivers reach this server, without a trailing slash.
+    pub public_url: String,
+    /// The process's own listener: deliveries to the built-in Inspector connect to it.
+    pub listener: SocketAddr,
+    /// Networks that requests may be sent to although they are not public; plain HTTP is allowed inside.
+    pub allow_networks: Vec<IpNet>,
+    /// Encrypts what is secret at rest.
+    pub master_key: MasterKey,
+    /// Begins the names of the headers that are not of Standard Webhooks, such as `X-InTime`.
+    pub header_prefix: String,
+    /// Requests in flight to all webhooks.
+    pub in_flight: usize,
+    /// Requests in flight to one webhook.
+    pub webhook_in_flight: usize,
+    /// Deliveries of one webhook that are held in memory; more wait in the database.
+    pub webhook_queue: usize,
+    /// Deliveries of all webhooks that are held in memory.
+    pub queue: usize,
+    /// Bytes of event bodies that are held in memory for delivery.
+    pub queue_bytes: usize,
+}
+
+/// Why an engine does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The database refused.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The master key does not fit what is stored.
+    #[error("{0}")]
+    Key(String),
+    /// The configuration cannot be used.
+    #[error("{0}")]
+    Config(String),
+}
+
+/// The engine. Cheap to clone.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) store: Store,
+    pub(crate) config: EngineConfig,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) entropy: Arc<dyn Entropy>,
+    pub(crate) keyring: Keyring,
+    pub(crate) client: Client,
+    pub(crate) catalogue: event_types::Catalogue,
+    pub(crate) routing: routing::Table,
+    pub(crate) live: live::Hub,
+    pub(crate) metrics: Counters,
+    pub(crate) doorkeeper: sessions::Doorkeeper,
+    pub(crate) keys: api_keys::KeyCache,
+    pub(crate) setup_token: String,
+    /// Names of the headers that carry the configured prefix.
+    prefixed: deliver::PrefixedHeaders,
+    standard: deliver::StandardHeaders,
+    /// Who holds this process's leases.
+    node: RwLock<NodeId>,
+    lanes: Mutex<Lanes<Job>>,
+    submissions: mpsc::Sender<accept::Submission>,
+    accept_room: Semaphore,
+    settler: mpsc::Sender<deliver::Tried>,
+    claimer: Notify,
+    /// Tasks that send.
+    tasks: TaskTracker,
+    /// Workers that run for as long as the engine.
+    workers: TaskTracker,
+    /// Nothing new is begun.
+    stopping: CancellationToken,
+    /// What was begun has ended.
+    drained: CancellationToken,
+}
+
+impl Inner {
+    pub(crate) fn new_id<I: PublicId>(&self) -> I {
+        let mut random = [0; 10];
+        self.entropy.fill(&mut random);
+        I::new(self.clock.now(), random)
+    }
+
+    pub(crate) fn node(&self) -> NodeId {
+        *self.node.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_node(&self, node: NodeId) {
+        *self.node.write().unwrap_or_else(PoisonError::into_inner) = node;
+    }
+}
+
+impl Engine {
+    /// Takes back what an earlier process left, loads the routing table and starts the workers.
+    pub async fn start(
+        store: Store,
+        config: EngineConfig,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> std::result::Result<Self, StartError> {
+        let keyring = Keyring::open_store(&store, &config.master_key, &*entropy).await?;
+        let prefixed = deliver::PrefixedHeaders::new(&config.header_prefix)
+            .ok_or_else(|| StartError::Config(format!("\"{}\" cannot begin a header name", config.header_prefix)))?;
+        let guard = Guard::new(config.allow_networks.clone());
+        let client = Client::new(ClientConfig { guard, user_agent: USER_AGENT.to_owned() });
+        let (submissions, submitted) = mpsc::channel(accept::QUEUE);
+        let (settler, tried) = mpsc::channel(config.queue);
+        let limits = Limits {
+            in_flight: config.in_flight,
+            lane_in_flight: config.webhook_in_flight,
+            lane: config.webhook_queue,
+            total: config.queue,
+            bytes: config.queue_bytes,
+        };
+        let setup_token = secrets::token(&*entropy);
+        let mut random = [0; 10];
+        entropy.fill(&mut random);
+        let node = NodeId::new(clock.now(), random);
+        let inner = Arc::new(Inner {
+            store,
+            config,
+            clock,
+            entropy,
+            keyring,
+            client,
+            catalogue: event_types::Catalogue::built_in(),
+            routing: routing::Table::new(),
+            live: live::Hub::new(),
+            metrics: Counters::default(),
+            doorkeeper: sessions::Doorkeeper::default(),
+            keys: api_keys::KeyCache::default(),
+            setup_token,
+            prefixed,
+            standard: deliver::StandardHeaders::new(),
+            node: RwLock::new(node),
+            lanes: Mutex::new(Lanes::new(limits)),
+            submissions,
+            accept_room: Semaphore::new(accept::QUEUE_KB),
+            settler,
+            claimer: Notify::new(),
+            tasks: TaskTracker::new(),
+            workers: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            drained: CancellationToken::new(),
+        });
+        let engine = Self { inner };
+        let recovered = engine.inner.store.register(node, deliver::LEASE_MS).await?;
+        if recovered > 0 {
+            tracing::info!(recovered, "took back deliveries that an earlier process left");
+        }
+        engine.inner.refresh_routing().await?;
+        engine.start_workers(submitted, tried);
+        Ok(engine)
+    }
+
+    fn start_workers(&self, submitted: mpsc::Receiver<accept::Submission>, tried: mpsc::Receiver<deliver::Tried>) {
+        let inner = &self.inner;
+        let submitted = Arc::new(tokio::sync::Mutex::new(submitted));
+        for _ in 0..ACCEPTORS {
+            inner.workers.spawn(accept::run(Arc::clone(inner), Arc::clone(&submitted)));
+        }
+        inner.workers.spawn(deliver::settle(Arc::clone(inner), tried));
+        inner.workers.spawn(deliver::claim(Arc::clone(inner)));
+        inner.workers.spawn(forget_idempotency_keys(Arc::clone(inner)));
+        if inner.store.is_shared() {
+            inner.workers.spawn(deliver::heartbeat(Arc::clone(inner)));
+            inner.workers.spawn(follow_routing(Arc::clone(inner)));
+        }
+    }
+
+    /// Stops: nothing new is accepted or begun, what is in flight may end within `grace`, outcomes are stored, and leases
+    /// are given back. What did not end in time is tried again by whoever comes next.
+    pub async fn stop(&self, grace: Duration) {
+        let inner = &self.inner;
+        inner.stopping.cancel();
+        inner.tasks.close();
+        if tokio::time::timeout(grace, inner.tasks.wait()).await.is_err() {
+            tracing::warn!("requests were still in flight when the time to stop ran out; their deliveries are tried again");
+        }
+        inner.drained.cancel();
+        inner.workers.close();
+        if tokio::time::timeout(grace, inner.workers.wait()).await.is_err() {
+            tracing::error!("the database did not take the last outcomes; their deliveries are tried again");
+        }
+        let node = inner.node();
+        let released = inner.store.release(node, None).await;
+        if let Err(error) = released.and(inner.store.unregister(node).await) {
+            tracing::warn!(%error, "leases were not given back; they end by themselves");
+        }
+    }
+
+    /// Whether the database answers.
+    pub async fn ready(&self) -> bool {
+        !self.inner.stopping.is_cancelled() && self.inner.store.ping().await.is_ok()
+    }
+
+    /// What happens in this node from now on, for all organizations: the caller filters.
+    pub fn live(&self) -> tokio::sync::broadcast::Receiver<LiveMessage> {
+        self.inner.live.subscribe()
+    }
+
+    /// The numbers of this moment.
+    pub fn metrics(&self) -> Metrics {
+        let counters = &self.inner.metrics;
+        let (in_flight, in_hand) = self.inner.lanes().load();
+        Metrics {
+            events_accepted: counters.get(Counter::EventsAccepted),
+            attempts_succeeded: counters.get(Counter::AttemptsSucceeded),
+            attempts_failed: counters.get(Counter::AttemptsFailed),
+            in_flight,
+            in_hand,
+        }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.inner.clock.now()
+    }
+
+    pub(crate) fn new_id<I: PublicId>(&self) -> I {
+        self.inner.new_id()
+    }
+
+    /// Brings this node's routing table up to date after a change.
+    pub(crate) async fn refresh_routing(&self) -> Result<()> {
+        self.inner.refresh_routing().await.map_err(error::refused)
+    }
+}
+
+impl Inner {
+    async fn refresh_routing(&self) -> storage::Result<()> {
+        if self.routing.refresh(&self.store, &self.keyring, &self.config, self.clock.now()).await? {
+            // A webhook may have become active again.
+            self.claimer.notify_one();
+        }
+        Ok(())
+    }
+}
+
+/// Notices what other nodes changed.
+async fn follow_routing(inner: Arc<Inner>) {
+    while !stopped_within(&inner, ROUTING_POLL).await {
+        if let Err(error) = inner.refresh_routing().await {
+            tracing::error!(%error, "the routing table cannot be compared with the stored one");
+        }
+    }
+}
+
+async fn forget_idempotency_keys(inner: Arc<Inner>) {
+    const BATCH: i64 = 1_000;
+    while !stopped_within(&inner, FORGET_EVERY).await {
+        loop {
+            match inner.store.forget_idempotency_keys(inner.clock.now(), BATCH).await {
+                Ok(forgotten) if forgotten == BATCH.unsigned_abs() => {}
+                Ok(_) => break,
+                Err(error) => {
+                    tracing::warn!(%error, "old idempotency keys were not forgotten");
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/// Sleeps, or answers at once that the engine is stopping.
+async fn stopped_within(inner: &Inner, pause: Duration) -> bool {
+    tokio::time::timeout(pause, inner.stopping.cancelled()).await.is_ok()
+}

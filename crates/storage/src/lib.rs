@@ -1,1 +1,62 @@
-//! placeholder
+#![doc = include_str!("../README.md")]
+
+mod api_keys;
+mod audit;
+mod columns;
+mod db;
+mod deliveries;
+mod error;
+mod event_types;
+mod events;
+mod hot;
+mod inspector;
+mod keyset;
+mod members;
+mod organizations;
+mod routes;
+mod sessions;
+mod sources;
+mod stats;
+mod webhooks;
+mod writer;
+
+pub use api_keys::ApiKeyRow;
+pub use audit::NewAudit;
+pub use error::{Result, StoreError};
+pub use hot::{Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, QueuedDelivery, Settlement};
+pub use inspector::NewInspectorRequest;
+pub use members::MemberRow;
+pub use organizations::OrganizationRow;
+pub use routes::{RouteRow, SecretRow};
+pub use sessions::{NewSession, SessionRow};
+pub use sources::SourceRemoval;
+pub use webhooks::{NewSecret, Rotation, StoredSecret};
+
+use db::Db;
+
+/// A database. Cheap to clone; all clones share its connections.
+#[derive(Debug, Clone)]
+pub struct Store {
+    db: Db,
+}
+
+impl Store {
+    /// Opens `sqlite://path` or `postgres://…` and migrates it.
+    ///
+    /// A SQLite file is locked for as long as the store lives: a second process is refused with
+    /// [`StoreError::InUse`].
+    pub async fn open(url: &str) -> Result<Self> {
+        Ok(Self { db: Db::open(url).await? })
+    }
+
+    /// Whether another process may use the same database at the same time.
+    pub fn is_shared(&self) -> bool {
+        matches!(self.db, Db::Postgres(_))
+    }
+
+    /// Whether the database answers.
+    pub async fn ping(&self) -> Result<()> {
+        db::reading!(self, db => sqlx::query("select 1").execute(db).await.map(drop))?;
+        Ok(())
+    }
+}

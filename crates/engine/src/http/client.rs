@@ -9,9 +9,7 @@ use bytes::{Bytes, BytesMut};
 use domain::delivery::ErrorClass;
 use http::{
     HeaderMap, HeaderName, HeaderValue, Uri,
-    header::{
-        CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT,
-    },
+    header::{CONNECTION, CONTENT_LENGTH, EXPECT, HOST, TE, TRAILER, TRANSFER_ENCODING, UPGRADE, USER_AGENT},
 };
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Body, Incoming};
@@ -21,7 +19,7 @@ use url::{Position, Url};
 
 use super::{
     Failure, Guard, Refusal, Request, Response, Timing,
-    connection::{Connection, Connector, Message},
+    connection::{Connector, Message},
     fault::Fault,
     guard::Target,
     pool::{IDLE, Pool},
@@ -29,8 +27,6 @@ use super::{
 
 /// Most headers in an answer.
 const MAX_HEADERS: usize = 100;
-/// Age at which a connection is not used again, so that a change in DNS is noticed however busy the host is.
-const MAX_AGE: Duration = Duration::from_secs(300);
 /// How messages are framed and routed is decided here and nowhere else.
 static OWN_HEADERS: [HeaderName; 10] = [
     CONNECTION,
@@ -108,15 +104,14 @@ impl Client {
         let Inner { connector, pool, user_agent } = &*self.0;
         let Request { url, method, mut headers, body, max_body_bytes, exempt, .. } = request;
         let target = Target::of(&url)?;
-        let origin = match exempt {
+        let origin = if let Some(address) = exempt {
             // No URL begins like this, so the two kinds never share a connection.
-            Some(address) => Cow::Owned(format!("exempt {address}")),
-            None => {
-                if let Some(ip) = target.literal() {
-                    connector.guard().check(target.secure, &[ip])?;
-                }
-                Cow::Borrowed(&url[..Position::AfterPort])
+            Cow::Owned(format!("exempt {address}"))
+        } else {
+            if let Some(ip) = target.literal() {
+                connector.guard().check(target.secure, &[ip])?;
             }
+            Cow::Borrowed(&url[..Position::AfterPort])
         };
 
         for name in &OWN_HEADERS {
@@ -127,7 +122,7 @@ impl Client {
         *message.method_mut() = method;
         *message.headers_mut() = headers;
 
-        let (mut connection, response) = loop {
+        let (connection, response) = loop {
             let taken = pool.take(&origin, Instant::now());
             let reused = taken.is_some();
             let mut connection = match taken {
@@ -143,17 +138,144 @@ impl Client {
             }
             match connection.send(message).await {
                 Ok(response) => break (connection, response),
-                Err(mut error) => {
-                    pool.discard(&origin, &connection);
+                Err(mut error) => match error.take_message() {
                     // The peer closed it while it waited, before a byte was written: not a try yet.
-                    match error.take_message() {
-                        Some(unsent) if reused => message = unsent,
-                        _ => return Err(error.into_error().into()),
+                    Some(unsent) if reused => {
+                        pool.discard(&origin, &connection);
+                        message = unsent;
                     }
-                }
+                    _ => return Err(error.into_error().into()),
+                },
             }
         };
         trace.timing.first_byte_ms = Some(trace.elapsed_ms());
         trace.enter(Phase::Body);
+        let (head, body) = response.into_parts();
+        if head.headers.len() > MAX_HEADERS {
+            return Err(Fault::new(ErrorClass::TooLarge, "the answer has too many headers"));
+        }
+        let (body, body_truncated) = read(body, max_body_bytes).await?;
+        let idle = waiting_time(&head.headers);
+        if !body_truncated && !idle.is_zero() && !connection.is_http2() && !connection.is_closed() {
+            pool.put(&origin, connection, idle);
+        }
+        let headers = head
+            .headers
+            .iter()
+            .map(|(name, value)| (name.as_str().to_owned(), String::from_utf8_lossy(value.as_bytes()).into_owned()));
+        Ok(Answer { status: head.status.as_u16(), headers: headers.collect(), body, body_truncated })
     }
+
+    #[cfg(test)]
+    pub(super) fn waiting_connections(&self) -> usize {
+        self.0.pool.len()
+    }
+}
+
+/// A response before it is known how long it took.
+struct Answer {
+    status: u16,
+    headers: Vec<(String, String)>,
+    body: Bytes,
+    body_truncated: bool,
+}
+
+/// Writes the target into the message, in the form that the protocol wants.
+fn address(message: &mut Message, url: &Url, http2: bool) -> Result<(), Fault> {
+    let (uri, host) = if http2 {
+        (Uri::try_from(&url[..Position::AfterQuery]), None)
+    } else {
+        let host = HeaderValue::from_str(&url[Position::BeforeHost..Position::AfterPort]);
+        (Uri::try_from(&url[Position::BeforePath..Position::AfterQuery]), Some(host.map_err(|_| Refusal::Malformed)?))
+    };
+    *message.uri_mut() = uri.map_err(|_| Refusal::Malformed)?;
+    match host {
+        Some(host) => drop(message.headers_mut().insert(HOST, host)),
+        None => drop(message.headers_mut().remove(HOST)),
+    }
+    Ok(())
+}
+
+/// The body up to `most` bytes, and whether there was more.
+async fn read(mut body: Incoming, most: usize) -> Result<(Bytes, bool), Fault> {
+    if body.is_end_stream() {
+        return Ok((Bytes::new(), false));
+    }
+    // Copied, because a frame is a piece of the connection's buffer and would keep the whole of it in memory.
+    let announced = usize::try_from(body.size_hint().lower()).unwrap_or(most);
+    let mut bytes = BytesMut::with_capacity(announced.min(most));
+    while let Some(frame) = body.frame().await {
+        let Ok(data) = frame?.into_data() else { continue };
+        let room = most - bytes.len();
+        bytes.extend_from_slice(&data[..data.len().min(room)]);
+        if data.len() > room {
+            return Ok((bytes.freeze(), true));
+        }
+    }
+    Ok((bytes.freeze(), false))
+}
+
+/// How long this connection may wait: what the receiver announces (`Keep-Alive: timeout=5`), less a second for the way,
+/// so that it is not used while it is being closed.
+fn waiting_time(headers: &HeaderMap) -> Duration {
+    let announced = headers
+        .get(&KEEP_ALIVE)
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(',').find_map(|part| part.trim().strip_prefix("timeout=")?.trim().parse().ok()));
+    announced.map_or(IDLE, |seconds: u32| IDLE.min(Duration::from_secs(seconds.saturating_sub(1).into())))
+}
+
+/// What a request is doing; it tells what a missed deadline means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Phase {
+    Dns,
+    Connect,
+    Tls,
+    Answer,
+    Body,
+}
+
+impl Phase {
+    pub fn overdue(self) -> Fault {
+        match self {
+            Self::Dns => Fault::new(ErrorClass::Dns, "the name did not resolve in time"),
+            Self::Connect => Fault::new(ErrorClass::ConnectTimeout, "no connection in time"),
+            Self::Tls => Fault::new(ErrorClass::Timeout, "the TLS handshake was not finished in time"),
+            Self::Answer => Fault::new(ErrorClass::Timeout, "no answer in time"),
+            Self::Body => Fault::new(ErrorClass::Timeout, "the answer's body was not complete in time"),
+        }
+    }
+}
+
+/// How far a request is and what the way took.
+pub(super) struct Trace {
+    began: Instant,
+    phase: Phase,
+    phase_began: Instant,
+    pub timing: Timing,
+    pub remote: Option<SocketAddr>,
+}
+
+impl Trace {
+    fn begin() -> Self {
+        let now = Instant::now();
+        Self { began: now, phase: Phase::Connect, phase_began: now, timing: Timing::default(), remote: None }
+    }
+
+    pub fn enter(&mut self, phase: Phase) {
+        self.phase = phase;
+        self.phase_began = Instant::now();
+    }
+
+    pub fn phase_ms(&self) -> u32 {
+        milliseconds(self.phase_began.elapsed())
+    }
+
+    fn elapsed_ms(&self) -> u32 {
+        milliseconds(self.began.elapsed())
+    }
+}
+
+fn milliseconds(duration: Duration) -> u32 {
+    u32::try_from(duration.as_millis()).unwrap_or(u32::MAX)
 }

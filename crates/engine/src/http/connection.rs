@@ -16,7 +16,7 @@ use hyper::{
     body::Incoming,
     client::conn::{TrySendError, http1, http2},
 };
-use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use tokio::{
     io::{AsyncRead, AsyncWrite},
@@ -41,6 +41,9 @@ const TRIES: usize = 4;
 pub(super) const MAX_HEAD_BYTES: u32 = 64 * 1024;
 /// What a receiver may send on one HTTP/2 stream before we have read it. Small, as bodies are capped anyway.
 const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
+/// How often an HTTP/2 connection with requests in flight is asked whether it still lives, and how long that may take:
+/// a shared connection that went dead silently would otherwise take every request of its host with it.
+const PING: Duration = Duration::from_secs(10);
 /// Requests at a time over one HTTP/2 connection; the hundred that RFC 9113 asks servers to allow at least.
 const STREAMS: usize = 100;
 
@@ -60,6 +63,7 @@ pub(super) struct Connection {
 }
 
 impl Connection {
+    /// Whether its peer, or an error, has ended it.
     pub fn is_closed(&self) -> bool {
         match &self.sender {
             Sender::Http1(sender) => sender.is_closed(),
@@ -172,9 +176,12 @@ impl Connector {
             Host::Domain(name) => name,
         };
         trace.enter(Phase::Dns);
-        let addresses = self.guard.resolver().resolve(name).await.map_err(|reason| {
-            Fault::new(ErrorClass::Dns, format!("{name} did not resolve: {reason}"))
-        })?;
+        let addresses = self
+            .guard
+            .resolver()
+            .resolve(name)
+            .await
+            .map_err(|reason| Fault::new(ErrorClass::Dns, format!("{name} did not resolve: {reason}")))?;
         trace.timing.dns_ms = Some(trace.phase_ms());
         self.guard.check(target.secure, &addresses)?;
         Ok(addresses.iter().take(TRIES).map(at).collect())
@@ -209,7 +216,7 @@ fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, Fault> {
     }
 }
 
-async fn http1<S>(stream: S, remote: SocketAddr) -> Result<Connection, Fault>
+pub(super) async fn http1<S>(stream: S, remote: SocketAddr) -> Result<Connection, Fault>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -226,6 +233,9 @@ where
     let (sender, connection) = http2::Builder::new(TokioExecutor::new())
         .max_header_list_size(MAX_HEAD_BYTES)
         .initial_stream_window_size(STREAM_WINDOW_BYTES)
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING)
         .handshake(TokioIo::new(stream))
         .await?;
     Ok(driven(Sender::Http2(sender), connection, remote))

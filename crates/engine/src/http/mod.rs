@@ -29,8 +29,8 @@ pub use client::{Client, ClientConfig};
 pub use guard::{Guard, Refusal};
 pub use resolver::Resolver;
 
-/// One request. Redirects of the answer are not followed.
-#[derive(Debug, Clone)]
+/// One request. Not `Debug`: it carries secrets, and a log must not.
+#[derive(Clone)]
 pub struct Request {
     /// Where to. The fragment is not sent.
     pub url: url::Url,

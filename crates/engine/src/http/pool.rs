@@ -15,6 +15,8 @@ use super::connection::Connection;
 
 /// How long a connection waits for its next request. Shorter than the 60 s after which common load balancers close.
 pub(super) const IDLE: Duration = Duration::from_secs(45);
+/// Age at which a connection is not used again, so that a change in DNS is noticed however busy the host is.
+const MAX_AGE: Duration = Duration::from_mins(5);
 /// Waiting connections in all. Each is a file descriptor, of which a process often has 1,024.
 pub(super) const MOST: usize = 512;
 
@@ -34,11 +36,16 @@ struct Waiting {
     until: Instant,
 }
 
+/// When a connection that could wait until `idle` has to go.
+fn end(connection: &Connection, idle: Instant) -> Instant {
+    idle.min(connection.opened + MAX_AGE)
+}
+
 impl Pool {
     /// A connection to `origin` that can take a request now.
     pub fn take(&self, origin: &str, now: Instant) -> Option<Connection> {
-        let mut shelf = self.shelf();
-        let Shelf { origins, count, .. } = &mut *shelf;
+        let mut state = self.locked();
+        let Shelf { origins, count, .. } = &mut *state;
         let waiting = origins.get_mut(origin)?;
         for index in (0..waiting.len()).rev() {
             let candidate = &mut waiting[index];
@@ -46,7 +53,7 @@ impl Pool {
                 waiting.remove(index);
                 *count -= 1;
             } else if let Some(shared) = candidate.connection.share() {
-                candidate.until = now + IDLE;
+                candidate.until = end(&shared, now + IDLE);
                 return Some(shared);
             } else if candidate.connection.is_ready() {
                 *count -= 1;
@@ -58,27 +65,28 @@ impl Pool {
 
     /// Keeps a connection for at most `idle`.
     pub fn put(self: &Arc<Self>, origin: &str, connection: Connection, idle: Duration) {
-        let waiting = Waiting { connection, until: Instant::now() + idle };
-        let mut shelf = self.shelf();
-        if let Some(list) = shelf.origins.get_mut(origin) {
+        let until = end(&connection, Instant::now() + idle);
+        let waiting = Waiting { connection, until };
+        let mut state = self.locked();
+        if let Some(list) = state.origins.get_mut(origin) {
             list.push(waiting);
         } else {
-            shelf.origins.insert(origin.into(), vec![waiting]);
+            state.origins.insert(origin.into(), vec![waiting]);
         }
-        shelf.count += 1;
-        if shelf.count > MOST {
-            shelf.evict();
+        state.count += 1;
+        if state.count > MOST {
+            state.evict();
         }
-        if !shelf.swept {
-            shelf.swept = true;
+        if !state.swept {
+            state.swept = true;
             tokio::spawn(sweep(Arc::downgrade(self)));
         }
     }
 
-    /// Forgets a shared connection that failed.
+    /// Forgets a shared connection that takes no more requests.
     pub fn discard(&self, origin: &str, failed: &Connection) {
-        let mut shelf = self.shelf();
-        let Shelf { origins, count, .. } = &mut *shelf;
+        let mut state = self.locked();
+        let Shelf { origins, count, .. } = &mut *state;
         if let Some(waiting) = origins.get_mut(origin) {
             let before = waiting.len();
             waiting.retain(|candidate| !candidate.connection.is(failed));
@@ -86,13 +94,13 @@ impl Pool {
         }
     }
 
-    fn shelf(&self) -> MutexGuard<'_, Shelf> {
+    fn locked(&self) -> MutexGuard<'_, Shelf> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     #[cfg(test)]
     pub fn len(&self) -> usize {
-        self.shelf().count
+        self.locked().count
     }
 }
 
@@ -118,10 +126,10 @@ async fn sweep(pool: Weak<Pool>) {
     loop {
         tokio::time::sleep(IDLE / 3).await;
         let Some(pool) = pool.upgrade() else { return };
-        let mut shelf = pool.shelf();
-        shelf.close_until(Instant::now());
-        if shelf.count == 0 {
-            shelf.swept = false;
+        let mut state = pool.locked();
+        state.close_until(Instant::now());
+        if state.count == 0 {
+            state.swept = false;
             return;
         }
     }

@@ -1,0 +1,180 @@
+//! Delivery: from a lease to a stored outcome.
+//!
+//! What is in hand stands in [`lanes`], one per webhook. [`Inner::pump`] starts what may start; each started job is a
+//! task that sends one try ([`attempt`]) and passes its outcome to the settler ([`settle`]), which stores outcomes in
+//! batches. What did not fit in hand is fetched later by the claimer ([`claim`]). On a shared database [`heartbeat`] keeps
+//! this node's leases alive.
+//!
+//! When a process dies, its leases are taken back and the deliveries are tried again: at least once, never lost. When the
+//! database is away, outcomes are kept and stored when it is back; meanwhile nothing new starts, because the places they
+//! take are bounded.
+
+mod attempt;
+mod claim;
+mod heartbeat;
+mod lanes;
+mod settle;
+
+use std::sync::{Arc, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use domain::{
+    DeliveryId, EventId, NodeId, OrganizationId, WebhookId, WebhookState,
+    api::{Delivery, DeliveryKind},
+    delivery::DeliveryState,
+};
+pub(crate) use attempt::{PrefixedHeaders, StandardHeaders};
+pub(crate) use claim::run as claim;
+pub(crate) use heartbeat::{TTL_MS as LEASE_MS, run as heartbeat};
+pub(crate) use lanes::{Lanes, Limits};
+pub(crate) use settle::run as settle;
+use storage::{Claimed, NextStep, Settlement};
+
+use crate::{Inner, routing::Endpoint};
+
+/// A delivery in hand: leased to this node, waiting for its turn or in flight.
+pub(crate) struct Job {
+    pub id: DeliveryId,
+    pub organization: OrganizationId,
+    pub webhook: WebhookId,
+    pub event: EventId,
+    pub event_type: Arc<str>,
+    pub kind: DeliveryKind,
+    /// Tries already made.
+    pub attempts: u32,
+    pub replay_of: Option<DeliveryId>,
+    /// Read when it is sent, if it is large and was claimed.
+    pub body: Option<Bytes>,
+    /// Who holds the lease: this process, or what this process was before it was given up for dead.
+    pub node: NodeId,
+}
+
+impl Job {
+    pub(crate) fn claimed(claimed: Claimed, node: NodeId) -> Self {
+        Self {
+            id: claimed.id,
+            organization: claimed.organization,
+            webhook: claimed.webhook,
+            event: claimed.event,
+            event_type: claimed.event_type.into(),
+            kind: claimed.kind,
+            attempts: claimed.attempts,
+            replay_of: claimed.replay_of,
+            body: claimed.body,
+            node,
+        }
+    }
+
+    pub(crate) fn bytes(&self) -> usize {
+        self.body.as_ref().map_or(0, Bytes::len)
+    }
+}
+
+/// A try that waits to be stored, with what the screens are told once it is.
+pub(crate) struct Tried {
+    pub node: NodeId,
+    pub settlement: Settlement,
+    pub event: EventId,
+    pub event_type: Arc<str>,
+    pub webhook_name: Arc<str>,
+    pub kind: DeliveryKind,
+    pub replay_of: Option<DeliveryId>,
+}
+
+impl Tried {
+    fn view(&self) -> Delivery {
+        use domain::PublicId;
+        let settlement = &self.settlement;
+        let (status, next_attempt_at, finished_at) = match settlement.next {
+            NextStep::End(state, at) => (state, None, Some(at)),
+            NextStep::RetryAt(at) => (DeliveryState::Retrying, Some(at), None),
+        };
+        Delivery {
+            id: settlement.delivery,
+            event_id: self.event,
+            event: self.event_type.to_string(),
+            webhook_id: settlement.webhook,
+            webhook_name: self.webhook_name.to_string(),
+            status,
+            kind: self.kind,
+            attempts: i64::from(settlement.attempt.number),
+            created_at: settlement.delivery.created_at(),
+            next_attempt_at,
+            finished_at,
+            response_status: settlement.attempt.response_status,
+            error: settlement.attempt.error,
+            duration_ms: Some(settlement.attempt.duration_ms),
+            replay_of: self.replay_of,
+        }
+    }
+}
+
+impl Inner {
+    pub(crate) fn lanes(&self) -> MutexGuard<'_, Lanes<Job>> {
+        // Every change of the lanes is complete before anything that could panic.
+        self.lanes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Starts every job that may start.
+    pub(crate) fn pump(self: &Arc<Self>) {
+        while !self.stopping.is_cancelled() {
+            let Some((job, bytes)) = self.lanes().pop() else { return };
+            let inner = Arc::clone(self);
+            self.tasks.spawn(async move {
+                let webhook = job.webhook;
+                inner.carry_out(job).await;
+                if inner.lanes().finish(webhook, bytes) {
+                    inner.claimer.notify_one();
+                }
+                inner.pump();
+            });
+        }
+    }
+
+    /// Tries a delivery once, or gives it back when there is nothing to try.
+    async fn carry_out(&self, mut job: Job) {
+        let snapshot = self.routing.current();
+        let Some(endpoint) = snapshot.endpoint(job.webhook) else {
+            return self.hand_back(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
+        };
+        if endpoint.state != WebhookState::Active {
+            return self.hand_back(job.node, self.store.release(job.node, Some(vec![job.id])).await);
+        }
+        let body = match job.body.take() {
+            Some(body) => body,
+            None => match self.store.event_body(job.organization, job.event).await {
+                Ok(Some(body)) => body,
+                Ok(None) => {
+                    return self.hand_back(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, delivery.id = %job.id, "a body cannot be read; its delivery waits");
+                    return self.hand_back(job.node, self.store.release(job.node, Some(vec![job.id])).await);
+                }
+            },
+        };
+        let tried = self.attempt(job, endpoint, body).await;
+        // The settler lives until the last job is done.
+        drop(self.settler.send(tried).await);
+    }
+
+    /// A lease that could not be given back is taken back when this node stops, so that failing here loses nothing.
+    fn hand_back(&self, node: NodeId, outcome: storage::Result<()>) {
+        if let Err(error) = outcome {
+            tracing::warn!(%error, node.id = %node, "a lease was not given back; it is taken back later");
+        }
+    }
+
+    async fn attempt(&self, job: Job, endpoint: &Endpoint, body: Bytes) -> Tried {
+        let settlement = attempt::attempt(self, &job, endpoint, body).await;
+        Tried {
+            node: job.node,
+            settlement,
+            event: job.event,
+            event_type: job.event_type,
+            webhook_name: Arc::clone(&endpoint.name),
+            kind: job.kind,
+            replay_of: job.replay_of,
+        }
+    }
+}

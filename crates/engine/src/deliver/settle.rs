@@ -1,0 +1,83 @@
+//! The settler: stores what tries came to, many in one commit.
+//!
+//! It takes whatever is queued, so that a batch is as large as the database is slow. When the database refuses, the batch
+//! is kept and tried again until it is stored; the bounded queue behind it then stops new tries from starting.
+
+use std::{sync::Arc, time::Duration};
+
+use domain::delivery::ErrorClass;
+use storage::Settlement;
+use tokio::sync::mpsc;
+
+use super::Tried;
+use crate::{Inner, live::LiveEvent, metrics::Counter};
+
+/// Most outcomes in one commit.
+const BATCH: usize = 512;
+/// Longest wait between two tries to store a batch.
+const MAX_PAUSE: Duration = Duration::from_secs(2);
+
+/// Runs until every sender is gone and everything is stored.
+pub(crate) async fn run(inner: Arc<Inner>, mut queue: mpsc::Receiver<Tried>) {
+    let mut batch = Vec::with_capacity(BATCH);
+    loop {
+        tokio::select! {
+            biased;
+            taken = queue.recv_many(&mut batch, BATCH) => if taken == 0 { return },
+            // The senders live as long as the engine: when nothing can come any more, what is queued is the rest.
+            () = inner.drained.cancelled() => {
+                queue.close();
+                if queue.recv_many(&mut batch, BATCH).await == 0 {
+                    return;
+                }
+            }
+        }
+        // Usually one node; two just after this process was given up for dead and became another.
+        while let Some(node) = batch.first().map(|tried| tried.node) {
+            let (now, later) = batch.drain(..).partition(|tried: &Tried| tried.node == node);
+            batch = later;
+            store(&inner, node, now).await;
+        }
+    }
+}
+
+async fn store(inner: &Arc<Inner>, node: domain::NodeId, batch: Vec<Tried>) {
+    let settlements: Arc<[Settlement]> = batch.iter().map(|tried| tried.settlement.clone()).collect();
+    let mut pause = Duration::from_millis(50);
+    let counted = loop {
+        match inner.store.settle(node, Arc::clone(&settlements)).await {
+            Ok(counted) => break counted,
+            Err(error) => {
+                tracing::error!(%error, outcomes = settlements.len(), "outcomes cannot be stored; trying again");
+                tokio::time::sleep(pause).await;
+                pause = (pause * 2).min(MAX_PAUSE);
+            }
+        }
+    };
+    for (tried, counted) in batch.into_iter().zip(counted) {
+        if counted {
+            announce(inner, &tried);
+        } else {
+            tracing::warn!(delivery.id = %tried.settlement.delivery, node.id = %node, "a late outcome was refused: the lease had ended");
+        }
+    }
+}
+
+fn announce(inner: &Arc<Inner>, tried: &Tried) {
+    let settlement = &tried.settlement;
+    match settlement.attempt.error {
+        None => inner.metrics.add(Counter::AttemptsSucceeded, 1),
+        Some(_) => inner.metrics.add(Counter::AttemptsFailed, 1),
+    }
+    if settlement.attempt.error == Some(ErrorClass::Gone) {
+        let (inner, organization, webhook) = (Arc::clone(inner), settlement.organization, settlement.webhook);
+        inner.clone().tasks.spawn(async move { inner.disable_gone(organization, webhook).await });
+    }
+    if matches!(settlement.next, storage::NextStep::RetryAt(_)) {
+        inner.claimer.notify_one();
+    }
+    inner.live.tried(settlement.delivery);
+    if inner.live.has_listeners() {
+        inner.live.send(settlement.organization, LiveEvent::Delivery { delivery: tried.view() });
+    }
+}

@@ -1,0 +1,150 @@
+//! Deliveries: looking at them, sending one again, sending a test.
+
+use std::time::Duration;
+
+use domain::{
+    DeliveryId, OrganizationId, Permission, Problems, PublicId, WebhookId, WebhookState,
+    api::{ApiError, Delivery, DeliveryDetail, DeliveryKind, DeliveryQuery, ErrorCode, Page, Test},
+    delivery::DeliveryState,
+};
+use storage::{NewAudit, NewDelivery, NewEvent, QueuedDelivery};
+
+use crate::{Actor, Engine, Inner, Result, accept, error::refused, events, paging};
+
+/// How much longer than a try's own deadline a test is waited for: the way to its turn and into the database.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+impl Engine {
+    /// Deliveries, newest first.
+    pub async fn deliveries(&self, actor: &Actor, query: DeliveryQuery) -> Result<Page<Delivery>> {
+        actor.require(Permission::ReadDeliveries)?;
+        let (after, limit) = (paging::after(query.cursor.as_deref())?, paging::limit(query.limit));
+        self.inner.store.deliveries(actor.organization, &query, after, limit).await.map_err(refused)
+    }
+
+    /// One delivery with what was sent and all its tries.
+    pub async fn delivery(&self, actor: &Actor, id: DeliveryId) -> Result<DeliveryDetail> {
+        actor.require(Permission::ReadDeliveries)?;
+        let found = self.inner.store.delivery_detail(actor.organization, id).await.map_err(refused)?;
+        found.ok_or_else(|| ApiError::not_found("Delivery"))
+    }
+
+    /// Sends the same body under the same `webhook-id` once more, as a delivery of its own.
+    pub async fn replay(&self, actor: &Actor, id: DeliveryId) -> Result<Delivery> {
+        actor.require(Permission::ReplayDeliveries)?;
+        let original = self.inner.store.delivery(actor.organization, id).await.map_err(refused)?;
+        let original = original.ok_or_else(|| ApiError::not_found("Delivery"))?;
+        let endpoint = self.inner.routing.current().endpoint(original.webhook_id).cloned();
+        let Some(endpoint) = endpoint else {
+            return Err(ApiError::new(ErrorCode::Conflict, "The webhook was deleted; there is nowhere to send this to."));
+        };
+        if endpoint.state != WebhookState::Active {
+            let detail = format!("The webhook is {}; enable it first.", endpoint.state);
+            return Err(ApiError::new(ErrorCode::Conflict, detail));
+        }
+        let now = self.now();
+        let replay = QueuedDelivery {
+            id: self.new_id(),
+            webhook: original.webhook_id,
+            event: original.event_id,
+            event_type: original.event.clone(),
+            kind: DeliveryKind::Replay,
+            replay_of: Some(original.id),
+            due_at: now,
+        };
+        let view = Delivery {
+            id: replay.id,
+            status: DeliveryState::Pending,
+            kind: DeliveryKind::Replay,
+            attempts: 0,
+            created_at: replay.id.created_at(),
+            next_attempt_at: Some(now),
+            finished_at: None,
+            response_status: None,
+            error: None,
+            duration_ms: None,
+            replay_of: Some(original.id),
+            ..original
+        };
+        let audit = self.audit_entry(actor, "delivery.replayed", &view.id, &[]);
+        self.inner.store.enqueue(actor.organization, replay, audit).await.map_err(refused)?;
+        self.inner.claimer.notify_one();
+        Ok(view)
+    }
+
+    /// Sends one event to one webhook only, whatever it subscribes to, and waits for the first try. A test is tried once.
+    pub async fn test_webhook(&self, actor: &Actor, id: WebhookId, test: Test) -> Result<DeliveryDetail> {
+        actor.require(Permission::TestWebhooks)?;
+        if self.inner.stopping.is_cancelled() {
+            return Err(accept::stopping());
+        }
+        let endpoint = self.inner.routing.current().endpoint(id).cloned();
+        let endpoint = endpoint.filter(|endpoint| endpoint.organization == actor.organization);
+        let endpoint = endpoint.ok_or_else(|| ApiError::not_found("Webhook"))?;
+        if endpoint.state != WebhookState::Active {
+            let detail = format!("The webhook is {}; enable it to send a test.", endpoint.state);
+            return Err(ApiError::new(ErrorCode::Conflict, detail));
+        }
+        let types = self.event_types_of(actor.organization).await?;
+        let wanted = match &test.event {
+            Some(name) => types.iter().find(|known| known.name == *name),
+            None => types.iter().find(|known| endpoint.subscribes(&known.name, endpoint.source)),
+        };
+        let Some(event_type) = wanted else {
+            let message = format!("Unknown event type: {}", test.event.unwrap_or_default());
+            return Err(Problems::one("event", message).into());
+        };
+        let data = test.data.as_ref().unwrap_or(&event_type.sample);
+        let unreadable = |_| ApiError::new(ErrorCode::Internal, "The payload cannot be written as JSON");
+        let data = serde_json::value::to_raw_value(data).map_err(unreadable)?;
+        let now = self.now();
+        let event_id = self.new_id();
+        let body = events::body(event_id, &event_type.name, now, &data);
+        if body.len() > domain::MAX_EVENT_BYTES {
+            return Err(ApiError::new(ErrorCode::PayloadTooLarge, domain::PAYLOAD_TOO_LARGE));
+        }
+        let delivery: DeliveryId = self.new_id();
+        let leased = self.inner.lanes().reserve(actor.organization, id, body.len());
+        let tried = self.inner.live.first_try(delivery);
+        self.inner
+            .accept(vec![NewEvent {
+                id: event_id,
+                organization: actor.organization,
+                source: endpoint.source,
+                event_type: event_type.name.as_str().into(),
+                body,
+                idempotency: None,
+                accepted_at: now,
+                deliveries: vec![NewDelivery { id: delivery, webhook: id, kind: DeliveryKind::Test, leased }],
+            }])
+            .await?;
+        let patience = Duration::from_secs(endpoint.policy.timeout_s.into()) + PATIENCE;
+        // Another node may have taken it, or the queue is long: then the answer shows it as pending.
+        drop(tokio::time::timeout(patience, tried).await);
+        self.delivery(actor, delivery).await
+    }
+}
+
+impl Inner {
+    /// The receiver answered 410: it wants no more (Standard Webhooks).
+    pub(crate) async fn disable_gone(&self, organization: OrganizationId, webhook: WebhookId) {
+        let reason = "The endpoint answered 410 Gone".to_owned();
+        let audit = NewAudit {
+            id: self.new_id(),
+            at: self.clock.now(),
+            actor: "Signalbox".to_owned(),
+            action: "webhook.disabled",
+            subject: webhook.to_string(),
+            fields: vec!["state".to_owned()],
+        };
+        let now = self.clock.now();
+        let stored = self.store.set_webhook_state(organization, webhook, WebhookState::Disabled, Some(reason), now, audit).await;
+        let refreshed = match stored {
+            Ok(_) => self.routing.refresh(&self.store, &self.keyring, &self.config, now).await.map(drop),
+            Err(error) => Err(error),
+        };
+        if let Err(error) = refreshed {
+            tracing::error!(%error, webhook.id = %webhook, "a webhook that answered 410 was not disabled");
+        }
+    }
+}

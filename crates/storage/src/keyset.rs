@@ -1,0 +1,47 @@
+//! Pages of a list: newest first, by UUIDv7. A page costs the same however far back it lies, which is why there is no
+//! offset.
+
+use domain::{PublicId, Timestamp, api::Page};
+use uuid::Uuid;
+
+use crate::{Result, StoreError};
+
+/// When a UUIDv7 was made.
+pub(crate) fn made_at(id: Uuid) -> Timestamp {
+    // The first 48 bits are milliseconds since 1970, which an i64 always holds.
+    Timestamp::from_millis((id.as_u128() >> 80) as i64)
+}
+
+/// The smallest id that can have been made at `at`: a bound for `from` and `to`.
+pub(crate) fn first_id(at: Timestamp) -> Uuid {
+    Uuid::from_u128(u128::from(at.millis().clamp(0, (1 << 48) - 1).unsigned_abs()) << 80)
+}
+
+/// The id that rows of the page come before; above every id for the first page.
+pub(crate) fn before<I: PublicId>(cursor: Option<I>) -> Uuid {
+    cursor.map_or(Uuid::max(), PublicId::uuid)
+}
+
+/// Rows to ask for, to know whether there is a next page.
+pub(crate) fn one_more(limit: u32) -> i64 {
+    i64::from(limit) + 1
+}
+
+/// Makes a page from up to [`one_more`] rows.
+pub(crate) fn page<R, T: TryFrom<R, Error = StoreError>>(
+    mut rows: Vec<R>,
+    limit: u32,
+    cursor: impl Fn(&T) -> String,
+) -> Result<Page<T>> {
+    let limit = limit as usize;
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let data = all(rows)?;
+    let next_cursor = if more { data.last().map(cursor) } else { None };
+    Ok(Page { data, next_cursor })
+}
+
+/// Reads every row.
+pub(crate) fn all<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Result<Vec<T>> {
+    rows.into_iter().map(T::try_from).collect()
+}

@@ -1,0 +1,475 @@
+//! Webhooks and their secrets. What is encrypted stays so in here: the keys are the engine's.
+
+use domain::{
+    OrganizationId, PublicId, SourceId, Timestamp, WebhookId, WebhookState,
+    api::{Page, Webhook},
+};
+use uuid::Uuid;
+
+use crate::{
+    NewAudit, Result, Store, StoreError, audit,
+    columns::{json, to_json, word},
+    db::{reading, writing},
+    keyset,
+    stats::first_day,
+};
+
+/// Secrets of one webhook that sign at the same time.
+const MAX_LIVE_SECRETS: i64 = 10;
+
+/// A secret to be stored.
+#[derive(Debug, Clone)]
+pub struct NewSecret {
+    /// Also what it is bound to when it is encrypted.
+    pub id: Uuid,
+    /// Encrypted.
+    pub secret: Vec<u8>,
+    /// When it was made. The newest one signs first.
+    pub created_at: Timestamp,
+}
+
+/// A secret of a webhook.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredSecret {
+    /// Also what it is bound to when it is encrypted.
+    pub id: Uuid,
+    /// Encrypted.
+    pub secret: Vec<u8>,
+    /// Until when it signs; `None` for the one that signs first.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// What became of the wish to rotate a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rotation {
+    /// The new secret signs first.
+    Done,
+    /// Ten secrets sign already.
+    TooMany,
+    /// There is no such webhook.
+    Missing,
+}
+
+#[derive(sqlx::FromRow)]
+struct Row {
+    id: Uuid,
+    name: String,
+    url: String,
+    description: String,
+    events: String,
+    header_names: String,
+    source_id: Option<Uuid>,
+    filter: String,
+    retry_policy: Option<String>,
+    state: String,
+    state_reason: Option<String>,
+    version: i64,
+    created_at: i64,
+    updated_at: i64,
+    last_attempt_at: Option<i64>,
+    delivered: i64,
+    failed: i64,
+}
+
+impl TryFrom<Row> for Webhook {
+    type Error = StoreError;
+    fn try_from(row: Row) -> Result<Self> {
+        let header_names: Vec<String> = json("webhooks", "header_names", &row.header_names)?;
+        Ok(Self {
+            id: WebhookId::from_uuid(row.id),
+            name: row.name,
+            url: row.url,
+            description: row.description,
+            events: json("webhooks", "events", &row.events)?,
+            headers: header_names.into_iter().map(|name| domain::CustomHeader { name, value: None }).collect(),
+            source_id: row.source_id.map(SourceId::from_uuid),
+            filter: json("webhooks", "filter", &row.filter)?,
+            retry_policy: row.retry_policy.map(|text| json("webhooks", "retry_policy", &text)).transpose()?,
+            state: word("webhooks", "state", &row.state)?,
+            state_reason: row.state_reason,
+            version: row.version,
+            created_at: Timestamp::from_millis(row.created_at),
+            updated_at: Timestamp::from_millis(row.updated_at),
+            last_triggered_at: row.last_attempt_at.map(Timestamp::from_millis),
+            delivered_30d: row.delivered,
+            failed_30d: row.failed,
+        })
+    }
+}
+
+/// Bumps the routing version inside a `writing!` body: every node reads its routes again.
+macro_rules! bump_routing {
+    ($conn:expr) => {
+        sqlx::query(
+            "update meta set value = cast(cast(value as bigint) + 1 as text) where name = 'routing_version'",
+        )
+        .execute(&mut *$conn)
+        .await?
+    };
+}
+pub(crate) use bump_routing;
+
+/// Inserts a secret that signs first inside a `writing!` body.
+macro_rules! insert_secret {
+    ($conn:expr, $organization:expr, $webhook:expr, $secret:expr) => {
+        sqlx::query(
+            "insert into webhook_secrets (id, organization_id, webhook_id, secret, created_at) \
+             values ($1, $2, $3, $4, $5)",
+        )
+        .bind($secret.id)
+        .bind($organization.uuid())
+        .bind($webhook.uuid())
+        .bind($secret.secret)
+        .bind($secret.created_at.millis())
+        .execute(&mut *$conn)
+        .await?
+    };
+}
+
+/// Ends the series of failures that would disable a webhook, inside a `writing!` body.
+macro_rules! forget_failures {
+    ($conn:expr, $webhook:expr) => {
+        sqlx::query("update webhook_health set consecutive_failures = 0 where webhook_id = $1")
+            .bind($webhook.uuid())
+            .execute(&mut *$conn)
+            .await?
+    };
+}
+
+/// Webhooks with what is counted of them. `$1` is the organization, `$2` the first day that counts.
+macro_rules! select_webhooks {
+    (rates $rates:literal, $which:literal) => {
+        concat!(
+            "select w.id, w.name, w.url, w.description, w.events, w.header_names, w.source_id, w.filter, \
+             w.retry_policy, w.state, w.state_reason, w.version, w.created_at, w.updated_at, h.last_attempt_at, \
+             coalesce(r.delivered, 0) as delivered, coalesce(r.failed, 0) as failed \
+             from webhooks w left join webhook_health h on h.webhook_id = w.id \
+             left join (select webhook_id, cast(sum(delivered) as bigint) as delivered, \
+             cast(sum(failed) as bigint) as failed from rollups \
+             where organization_id = $1 and grain_minutes = 1440 and bucket >= $2",
+            $rates,
+            " group by webhook_id) r on r.webhook_id = w.id where w.organization_id = $1",
+            $which
+        )
+    };
+}
+
+impl Store {
+    /// The webhooks of an organization, newest first.
+    pub async fn webhooks(
+        &self,
+        organization: OrganizationId,
+        before: Option<WebhookId>,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<Page<Webhook>> {
+        let rows: Vec<Row> = reading!(self, db => sqlx::query_as(
+            select_webhooks!(rates "", " and w.id < $3 order by w.id desc limit $4"),
+        )
+        .bind(organization.uuid())
+        .bind(first_day(now))
+        .bind(keyset::before(before))
+        .bind(keyset::one_more(limit))
+        .fetch_all(db)
+        .await)?;
+        keyset::page(rows, limit, |webhook: &Webhook| webhook.id.to_string())
+    }
+
+    /// One webhook.
+    pub async fn webhook(
+        &self,
+        organization: OrganizationId,
+        id: WebhookId,
+        now: Timestamp,
+    ) -> Result<Option<Webhook>> {
+        let row: Option<Row> = reading!(self, db => sqlx::query_as(
+            select_webhooks!(rates " and webhook_id = $3", " and w.id = $3"),
+        )
+        .bind(organization.uuid())
+        .bind(first_day(now))
+        .bind(id.uuid())
+        .fetch_optional(db)
+        .await)?;
+        row.map(TryInto::try_into).transpose()
+    }
+
+    /// The encrypted custom headers of a webhook; the outer `None` when there is no such webhook.
+    pub async fn webhook_headers(
+        &self,
+        organization: OrganizationId,
+        id: WebhookId,
+    ) -> Result<Option<Option<Vec<u8>>>> {
+        let row: Option<(Option<Vec<u8>>,)> = reading!(self, db => sqlx::query_as(
+            "select headers from webhooks where organization_id = $1 and id = $2",
+        )
+        .bind(organization.uuid())
+        .bind(id.uuid())
+        .fetch_optional(db)
+        .await)?;
+        Ok(row.map(|(headers,)| headers))
+    }
+
+    /// Stores a webhook with its first secret. A name that is taken is `Conflict("webhooks_name")`. `headers` are
+    /// encrypted; of `webhook.headers` only the names are stored, and what is counted is not read.
+    pub async fn create_webhook(
+        &self,
+        organization: OrganizationId,
+        webhook: Webhook,
+        headers: Option<Vec<u8>>,
+        secret: NewSecret,
+        audit: NewAudit,
+    ) -> Result<()> {
+        writing!(self, conn => {
+            sqlx::query(
+                "insert into webhooks (id, organization_id, name, url, description, events, header_names, headers, \
+                 source_id, filter, retry_policy, state, state_reason, version, created_at, updated_at) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+            )
+            .bind(webhook.id.uuid())
+            .bind(organization.uuid())
+            .bind(&webhook.name)
+            .bind(&webhook.url)
+            .bind(&webhook.description)
+            .bind(to_json(&webhook.events))
+            .bind(header_names(&webhook))
+            .bind(headers)
+            .bind(webhook.source_id.map(PublicId::uuid))
+            .bind(to_json(&webhook.filter))
+            .bind(webhook.retry_policy.as_ref().map(to_json))
+            .bind(webhook.state.as_str())
+            .bind(&webhook.state_reason)
+            .bind(webhook.version)
+            .bind(webhook.created_at.millis())
+            .bind(webhook.updated_at.millis())
+            .execute(&mut *conn)
+            .await?;
+            insert_secret!(conn, organization, webhook.id, secret);
+            audit::append(&mut *conn, organization, &audit).await?;
+            bump_routing!(conn);
+            Ok(())
+        })
+    }
+
+    /// Changes all that [`Self::create_webhook`] stores, and counts `version` up. `webhook.version` is the one that was
+    /// read: when it is not the stored one any more, the change is refused as `Stale`. `false` when there is no such
+    /// webhook.
+    pub async fn update_webhook(
+        &self,
+        organization: OrganizationId,
+        webhook: Webhook,
+        headers: Option<Vec<u8>>,
+        audit: NewAudit,
+    ) -> Result<bool> {
+        writing!(self, conn => {
+            let updated = sqlx::query(
+                "update webhooks set name = $4, url = $5, description = $6, events = $7, header_names = $8, \
+                 headers = $9, source_id = $10, filter = $11, retry_policy = $12, state = $13, state_reason = $14, \
+                 version = version + 1, updated_at = $15 where organization_id = $1 and id = $2 and version = $3",
+            )
+            .bind(organization.uuid())
+            .bind(webhook.id.uuid())
+            .bind(webhook.version)
+            .bind(&webhook.name)
+            .bind(&webhook.url)
+            .bind(&webhook.description)
+            .bind(to_json(&webhook.events))
+            .bind(header_names(&webhook))
+            .bind(headers)
+            .bind(webhook.source_id.map(PublicId::uuid))
+            .bind(to_json(&webhook.filter))
+            .bind(webhook.retry_policy.as_ref().map(to_json))
+            .bind(webhook.state.as_str())
+            .bind(&webhook.state_reason)
+            .bind(webhook.updated_at.millis())
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+            if updated == 0 {
+                let found: Option<(i64,)> =
+                    sqlx::query_as("select version from webhooks where organization_id = $1 and id = $2")
+                        .bind(organization.uuid())
+                        .bind(webhook.id.uuid())
+                        .fetch_optional(&mut *conn)
+                        .await?;
+                return if found.is_some() { Err(StoreError::Stale) } else { Ok(false) };
+            }
+            if webhook.state == WebhookState::Active {
+                forget_failures!(conn, webhook.id);
+            }
+            audit::append(&mut *conn, organization, &audit).await?;
+            bump_routing!(conn);
+            Ok(true)
+        })
+    }
+
+    /// Sets the state, with the reason when it was not a person who did it. Activating forgets the series of failures.
+    /// `false` when there is no such webhook.
+    pub async fn set_webhook_state(
+        &self,
+        organization: OrganizationId,
+        id: WebhookId,
+        state: WebhookState,
+        reason: Option<String>,
+        at: Timestamp,
+        audit: NewAudit,
+    ) -> Result<bool> {
+        writing!(self, conn => {
+            let updated = sqlx::query(
+                "update webhooks set state = $3, state_reason = $4, version = version + 1, updated_at = $5 \
+                 where organization_id = $1 and id = $2",
+            )
+            .bind(organization.uuid())
+            .bind(id.uuid())
+            .bind(state.as_str())
+            .bind(reason)
+            .bind(at.millis())
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+            if updated == 0 {
+                return Ok(false);
+            }
+            if state == WebhookState::Active {
+                forget_failures!(conn, id);
+            }
+            audit::append(&mut *conn, organization, &audit).await?;
+            bump_routing!(conn);
+            Ok(true)
+        })
+    }
+
+    /// Deletes a webhook with its secrets. Its history stays; what waits to be sent, and its dead letters, are
+    /// discarded. What is being tried at this moment is its node's to discard. `false` when there is no such webhook.
+    pub async fn delete_webhook(
+        &self,
+        organization: OrganizationId,
+        id: WebhookId,
+        at: Timestamp,
+        audit: NewAudit,
+    ) -> Result<bool> {
+        writing!(self, conn => {
+            let deleted = sqlx::query("delete from webhooks where organization_id = $1 and id = $2")
+                .bind(organization.uuid())
+                .bind(id.uuid())
+                .execute(&mut *conn)
+                .await?
+                .rows_affected();
+            if deleted == 0 {
+                return Ok(false);
+            }
+            // Leased to nobody that exists, so that no node can claim what is being discarded.
+            sqlx::query("update queue set node_id = $1 where webhook_id = $1 and node_id is null")
+                .bind(id.uuid())
+                .execute(&mut *conn)
+                .await?;
+            sqlx::query(
+                "update deliveries set state = 'discarded', finished_at = $2 where id in \
+                 (select delivery_id from queue where webhook_id = $1 and node_id = $1)",
+            )
+            .bind(id.uuid())
+            .bind(at.millis())
+            .execute(&mut *conn)
+            .await?;
+            sqlx::query("delete from queue where webhook_id = $1 and node_id = $1")
+                .bind(id.uuid())
+                .execute(&mut *conn)
+                .await?;
+            sqlx::query(
+                "update deliveries set state = 'discarded' where id in \
+                 (select delivery_id from dead_letters where organization_id = $1 and webhook_id = $2)",
+            )
+            .bind(organization.uuid())
+            .bind(id.uuid())
+            .execute(&mut *conn)
+            .await?;
+            sqlx::query("delete from dead_letters where organization_id = $1 and webhook_id = $2")
+                .bind(organization.uuid())
+                .bind(id.uuid())
+                .execute(&mut *conn)
+                .await?;
+            audit::append(&mut *conn, organization, &audit).await?;
+            bump_routing!(conn);
+            Ok(true)
+        })
+    }
+
+    /// Adds a secret that signs first. The others sign until `others_until` at most, which may be now.
+    pub async fn rotate_secret(
+        &self,
+        organization: OrganizationId,
+        webhook: WebhookId,
+        secret: NewSecret,
+        others_until: Timestamp,
+        audit: NewAudit,
+    ) -> Result<Rotation> {
+        writing!(self, conn => {
+            // Locks the row, so that two rotations come one after the other.
+            let found = sqlx::query("update webhooks set version = version where organization_id = $1 and id = $2")
+                .bind(organization.uuid())
+                .bind(webhook.uuid())
+                .execute(&mut *conn)
+                .await?
+                .rows_affected();
+            if found == 0 {
+                return Ok(Rotation::Missing);
+            }
+            let (live,): (i64,) = sqlx::query_as(
+                "select count(*) from webhook_secrets \
+                 where webhook_id = $1 and (expires_at is null or expires_at > $2)",
+            )
+            .bind(webhook.uuid())
+            .bind(secret.created_at.millis())
+            .fetch_one(&mut *conn)
+            .await?;
+            if live >= MAX_LIVE_SECRETS && others_until > secret.created_at {
+                return Ok(Rotation::TooMany);
+            }
+            sqlx::query(
+                "update webhook_secrets set expires_at = $2 \
+                 where webhook_id = $1 and (expires_at is null or expires_at > $2)",
+            )
+            .bind(webhook.uuid())
+            .bind(others_until.millis())
+            .execute(&mut *conn)
+            .await?;
+            sqlx::query("delete from webhook_secrets where webhook_id = $1 and expires_at <= $2")
+                .bind(webhook.uuid())
+                .bind(secret.created_at.millis())
+                .execute(&mut *conn)
+                .await?;
+            insert_secret!(conn, organization, webhook, secret);
+            audit::append(&mut *conn, organization, &audit).await?;
+            bump_routing!(conn);
+            Ok(Rotation::Done)
+        })
+    }
+
+    /// The secrets of a webhook that sign at `now`, the newest first; empty when there is no such webhook.
+    pub async fn webhook_secrets(
+        &self,
+        organization: OrganizationId,
+        webhook: WebhookId,
+        now: Timestamp,
+    ) -> Result<Vec<StoredSecret>> {
+        let rows: Vec<(Uuid, Vec<u8>, Option<i64>)> = reading!(self, db => sqlx::query_as(
+            "select id, secret, expires_at from webhook_secrets where organization_id = $1 and webhook_id = $2 \
+             and (expires_at is null or expires_at > $3) order by created_at desc, id desc limit $4",
+        )
+        .bind(organization.uuid())
+        .bind(webhook.uuid())
+        .bind(now.millis())
+        .bind(MAX_LIVE_SECRETS)
+        .fetch_all(db)
+        .await)?;
+        let secret = |(id, secret, expires_at): (Uuid, Vec<u8>, Option<i64>)| StoredSecret {
+            id,
+            secret,
+            expires_at: expires_at.map(Timestamp::from_millis),
+        };
+        Ok(rows.into_iter().map(secret).collect())
+    }
+}
+
+fn header_names(webhook: &Webhook) -> String {
+    to_json(&webhook.headers.iter().map(|header| &header.name).collect::<Vec<_>>())
+}

@@ -1,0 +1,91 @@
+//! The one writer of SQLite, with group commit.
+//!
+//! A task owns the write connection. It takes what is queued, runs each piece of work under a savepoint in one
+//! transaction, commits, and only then answers all of them: many callers share one `fsync`, and an answer always means
+//! that the work is on disk. Work must be quick and touch nothing but the connection. The queue is bounded; callers wait
+//! for a place in it.
+
+use std::{fs::File, pin::Pin};
+
+use sqlx::{Connection, SqliteConnection};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::{Result, StoreError};
+
+/// What a piece of work returns.
+pub(crate) type Work<'c, T> = Pin<Box<dyn Future<Output = Result<T>> + Send + 'c>>;
+
+/// Pieces of work that may wait for the writer.
+const QUEUE: usize = 1024;
+/// Most pieces of work in one commit.
+const GROUP: usize = 256;
+
+/// Sends the answer, once it is known whether the commit succeeded.
+type Answer = Box<dyn FnOnce(Result<()>) + Send>;
+/// Runs the work; tells whether to keep what it did.
+type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Pin<Box<dyn Future<Output = (bool, Answer)> + Send + 'c>> + Send>;
+
+#[derive(Debug, Clone)]
+pub(crate) struct Writer {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Writer {
+    /// Takes the connection, and the lock of its file for as long as the connection lives.
+    pub(crate) fn start(connection: SqliteConnection, lock: File) -> Self {
+        let (jobs, queue) = mpsc::channel(QUEUE);
+        tokio::spawn(write(connection, lock, queue));
+        Self { jobs }
+    }
+
+    /// Runs `work` in the next commit; answers when it is on disk.
+    pub(crate) async fn run<T: Send + 'static>(
+        &self,
+        work: impl for<'c> FnOnce(&'c mut SqliteConnection) -> Work<'c, T> + Send + 'static,
+    ) -> Result<T> {
+        let (reply, answer) = oneshot::channel();
+        let job: Job = Box::new(move |connection| {
+            Box::pin(async move {
+                let outcome = work(connection).await;
+                let keep = outcome.is_ok();
+                // The caller may be gone; the work is done all the same.
+                let send: Answer = Box::new(move |committed| drop(reply.send(outcome.and_then(|value| committed.map(|()| value)))));
+                (keep, send)
+            })
+        });
+        self.jobs.send(job).await.map_err(|_| StoreError::Stopping)?;
+        answer.await.map_err(|_| StoreError::Stopping)?
+    }
+}
+
+async fn write(mut connection: SqliteConnection, lock: File, mut queue: mpsc::Receiver<Job>) {
+    let mut jobs = Vec::with_capacity(GROUP);
+    let mut answers = Vec::with_capacity(GROUP);
+    while queue.recv_many(&mut jobs, GROUP).await > 0 {
+        let committed = commit(&mut connection, &mut jobs, &mut answers).await;
+        if let Err(error) = &committed {
+            tracing::error!(%error, "a commit failed; nothing of it was stored");
+        }
+        // A job that was never run, because the transaction could not begin, drops its answer: its caller is refused.
+        jobs.clear();
+        for answer in answers.drain(..) {
+            answer(committed.clone());
+        }
+    }
+    if let Err(error) = connection.close().await {
+        tracing::warn!(%error, "the database was not closed cleanly");
+    }
+    drop(lock);
+}
+
+async fn commit(connection: &mut SqliteConnection, jobs: &mut Vec<Job>, answers: &mut Vec<Answer>) -> Result<()> {
+    let mut transaction = connection.begin_with("begin immediate").await?;
+    for job in jobs.drain(..) {
+        let mut savepoint = transaction.begin().await?;
+        let (keep, answer) = job(&mut savepoint).await;
+        answers.push(answer);
+        if keep { savepoint.commit().await? } else { savepoint.rollback().await? }
+    }
+    transaction.commit().await?;
+    Ok(())
+}

@@ -1,0 +1,255 @@
+-- The first schema. What is read often and changes often is kept apart from history: `queue` holds only the deliveries that
+-- still have to be sent, so that claiming costs the same however many have ended, and `dead_letters` only what waits for a
+-- person. No index of `deliveries` covers a column that changes, so settling is a heap-only update.
+
+create table meta (
+    name text not null primary key,
+    value text not null
+);
+
+insert into meta (name, value) values ('routing_version', '1');
+
+create table organizations (
+    id uuid not null primary key,
+    name text not null,
+    -- Unguessable part of the Inspector's address.
+    inspector_token text not null unique,
+    -- JSON of domain::RetryPolicy.
+    retry_policy text not null,
+    created_at bigint not null
+);
+
+create table members (
+    id uuid not null primary key,
+    organization_id uuid not null references organizations (id),
+    name text not null,
+    -- Lower case.
+    email text not null unique,
+    role text not null,
+    password_hash text not null,
+    created_at bigint not null
+);
+create index members_by_organization on members (organization_id, id);
+
+create table sessions (
+    -- SHA-256 of the cookie's value.
+    token_hash bytea not null primary key,
+    organization_id uuid not null references organizations (id),
+    member_id uuid not null references members (id),
+    user_agent text not null,
+    address text,
+    created_at bigint not null,
+    expires_at bigint not null
+);
+create index sessions_by_member on sessions (member_id);
+
+create table sources (
+    id uuid not null primary key,
+    organization_id uuid not null references organizations (id),
+    name text not null,
+    created_at bigint not null,
+    constraint sources_name unique (organization_id, name)
+);
+
+create table api_keys (
+    id uuid not null primary key,
+    organization_id uuid not null references organizations (id),
+    name text not null,
+    prefix text not null,
+    -- SHA-256 of the whole key.
+    key_hash bytea not null unique,
+    -- JSON list of domain::Scope.
+    scopes text not null,
+    source_id uuid references sources (id),
+    created_at bigint not null,
+    last_used_at bigint,
+    expires_at bigint,
+    revoked_at bigint
+);
+create index api_keys_by_organization on api_keys (organization_id, id);
+
+create table event_types (
+    organization_id uuid not null references organizations (id),
+    name text not null,
+    category text not null,
+    description text not null,
+    -- JSON.
+    sample text not null,
+    created_at bigint not null,
+    primary key (organization_id, name)
+);
+
+create table webhooks (
+    id uuid not null primary key,
+    organization_id uuid not null references organizations (id),
+    name text not null,
+    url text not null,
+    description text not null,
+    -- JSON list of patterns.
+    events text not null,
+    -- JSON list of names, for display.
+    header_names text not null,
+    -- Encrypted JSON of names and values.
+    headers bytea,
+    source_id uuid references sources (id),
+    -- JSON of domain::Filter.
+    filter text not null,
+    -- JSON of domain::RetryPolicy; null for the organization's.
+    retry_policy text,
+    state text not null,
+    state_reason text,
+    version bigint not null,
+    created_at bigint not null,
+    updated_at bigint not null,
+    constraint webhooks_name unique (organization_id, name)
+);
+
+create table webhook_secrets (
+    id uuid not null primary key,
+    organization_id uuid not null references organizations (id),
+    webhook_id uuid not null references webhooks (id) on delete cascade,
+    secret bytea not null,
+    created_at bigint not null,
+    -- Null for the one that signs first.
+    expires_at bigint
+);
+create index webhook_secrets_by_webhook on webhook_secrets (webhook_id, created_at);
+
+create table webhook_health (
+    webhook_id uuid not null primary key references webhooks (id) on delete cascade,
+    organization_id uuid not null,
+    consecutive_failures bigint not null,
+    last_attempt_at bigint not null
+);
+
+create table events (
+    -- UUIDv7: also says when the event was accepted.
+    id uuid not null primary key,
+    organization_id uuid not null,
+    source_id uuid,
+    event_type text not null,
+    -- Exactly what receivers get.
+    body bytea not null,
+    deliveries bigint not null
+);
+create index events_by_organization on events (organization_id, id);
+
+create table idempotency_keys (
+    organization_id uuid not null,
+    idempotency_key text not null,
+    -- SHA-256 of what was sent with it.
+    fingerprint bytea not null,
+    event_id uuid not null,
+    deliveries bigint not null,
+    created_at bigint not null,
+    primary key (organization_id, idempotency_key)
+);
+create index idempotency_keys_by_age on idempotency_keys (created_at);
+
+create table deliveries (
+    -- UUIDv7: also says when the delivery was created.
+    id uuid not null primary key,
+    organization_id uuid not null,
+    webhook_id uuid not null,
+    event_id uuid not null,
+    event_type text not null,
+    kind text not null,
+    -- `sending` and `held` are never stored: a delivery is sending while its queue row is leased, and held while its
+    -- webhook is not active.
+    state text not null,
+    attempts bigint not null,
+    finished_at bigint,
+    response_status bigint,
+    error text,
+    duration_ms bigint,
+    replay_of uuid
+) with (fillfactor = 80);
+create index deliveries_by_organization on deliveries (organization_id, id);
+create index deliveries_by_webhook on deliveries (webhook_id, id);
+create index deliveries_by_event on deliveries (event_id);
+
+create table queue (
+    delivery_id uuid not null primary key,
+    organization_id uuid not null,
+    webhook_id uuid not null,
+    due_at bigint not null,
+    -- The node that has it leased.
+    node_id uuid
+);
+create index queue_ready on queue (webhook_id, due_at, delivery_id) where node_id is null;
+create index queue_due on queue (due_at) where node_id is null;
+
+create table dead_letters (
+    organization_id uuid not null,
+    delivery_id uuid not null,
+    webhook_id uuid not null,
+    died_at bigint not null,
+    primary key (organization_id, delivery_id)
+);
+
+create table attempts (
+    delivery_id uuid not null,
+    number bigint not null,
+    organization_id uuid not null,
+    started_at bigint not null,
+    duration_ms bigint not null,
+    -- JSON of domain::api::AttemptTiming.
+    timing text not null,
+    url text not null,
+    -- JSON list of domain::api::Header, credentials masked.
+    request_headers text not null,
+    response_status bigint,
+    response_headers text not null,
+    response_body bytea not null,
+    response_truncated boolean not null,
+    error text,
+    error_detail text,
+    primary key (delivery_id, number)
+);
+
+create table rollups (
+    organization_id uuid not null,
+    -- 1, 60 or 1440.
+    grain_minutes bigint not null,
+    -- Start, in minutes since 1970.
+    bucket bigint not null,
+    webhook_id uuid not null,
+    delivered bigint not null,
+    failed bigint not null,
+    duration_ms bigint not null,
+    primary key (organization_id, grain_minutes, bucket, webhook_id)
+);
+
+create table nodes (
+    id uuid not null primary key,
+    -- By the database's clock.
+    alive_until bigint not null
+);
+
+create table inspector_requests (
+    id uuid not null primary key,
+    organization_id uuid not null,
+    method text not null,
+    path text not null,
+    headers text not null,
+    body bytea not null,
+    truncated boolean not null,
+    signature text not null,
+    webhook_id uuid
+);
+create index inspector_requests_by_organization on inspector_requests (organization_id, id);
+
+create table audit (
+    organization_id uuid not null,
+    sequence bigint not null,
+    id uuid not null,
+    at bigint not null,
+    actor text not null,
+    action text not null,
+    subject text not null,
+    -- JSON list of names.
+    fields text not null,
+    -- SHA-256 over the entry and the hash before it.
+    hash bytea not null,
+    primary key (organization_id, sequence)
+);
