@@ -284,7 +284,8 @@ impl Engine {
         }
     }
 
-    pub(crate) fn now(&self) -> Timestamp {
+    /// The engine's clock: what "the last 24 hours" of a screen count back from.
+    pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
     }
 

@@ -84,8 +84,9 @@ impl Hub {
     pub(crate) fn tried(&self, delivery: DeliveryId) {
         let mut awaited = self.awaited.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(index) = awaited.iter().position(|(id, _)| *id == delivery) {
+            let (_, waiter) = awaited.swap_remove(index);
             // The waiter may have given up.
-            drop(awaited.swap_remove(index).1.send(()));
+            let _ = waiter.send(());
         }
     }
 }

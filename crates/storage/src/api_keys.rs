@@ -4,8 +4,7 @@ use domain::{ApiKeyId, OrganizationId, PublicId, SourceId, Timestamp, api::ApiKe
 use uuid::Uuid;
 
 use crate::{
-    NewAudit, Result, Store, StoreError,
-    audit,
+    NewAudit, Result, Store, StoreError, audit,
     columns::{WHOLE_LIST, json, to_json},
     db::{reading, writing},
     keyset,

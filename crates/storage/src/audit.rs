@@ -152,11 +152,7 @@ chains!(sqlx::SqliteConnection, sqlx::PgConnection);
 /// It locks the organization's row, so that two changes of one organization cannot take the same place in the chain. A
 /// transaction therefore touches what it changes first, then appends, then bumps the routing version: always in this
 /// order, so that two transactions cannot wait for each other.
-pub(crate) async fn append(
-    connection: &mut impl Chain,
-    organization: OrganizationId,
-    audit: &NewAudit,
-) -> Result<()> {
+pub(crate) async fn append(connection: &mut impl Chain, organization: OrganizationId, audit: &NewAudit) -> Result<()> {
     let last = connection.last(organization.uuid()).await?;
     connection.push(organization.uuid(), audit.after(organization, last)).await
 }

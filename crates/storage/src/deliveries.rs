@@ -67,7 +67,7 @@ impl TryFrom<Row> for Delivery {
             status: row.state()?,
             kind: word("deliveries", "kind", &row.kind)?,
             attempts: row.attempts,
-            created_at: keyset::made_at(row.id),
+            created_at: DeliveryId::from_uuid(row.id).created_at(),
             next_attempt_at: row.due_at.filter(|_| row.leased_by.is_none()).map(Timestamp::from_millis),
             finished_at: row.finished_at.map(Timestamp::from_millis),
             response_status: status("deliveries", row.response_status)?,

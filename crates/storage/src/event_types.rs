@@ -3,11 +3,11 @@
 use domain::{Category, EventType, OrganizationId, PublicId, Timestamp};
 
 use crate::{
-    NewAudit, Result, Store, StoreError,
-    audit,
+    NewAudit, Result, Store, StoreError, audit,
     columns::{WHOLE_LIST, json, to_json},
     db::{reading, writing},
     keyset,
+    webhooks::bump_routing,
 };
 
 #[derive(sqlx::FromRow)]
@@ -54,6 +54,7 @@ impl Store {
             .execute(&mut *conn)
             .await?;
             audit::append(&mut *conn, organization, &audit).await?;
+            bump_routing!(conn);
             Ok(())
         })
     }
@@ -72,12 +73,7 @@ impl Store {
     }
 
     /// Deletes an event type; `false` when there is none.
-    pub async fn delete_event_type(
-        &self,
-        organization: OrganizationId,
-        name: String,
-        audit: NewAudit,
-    ) -> Result<bool> {
+    pub async fn delete_event_type(&self, organization: OrganizationId, name: String, audit: NewAudit) -> Result<bool> {
         writing!(self, conn => {
             let deleted = sqlx::query("delete from event_types where organization_id = $1 and name = $2")
                 .bind(organization.uuid())
@@ -89,6 +85,7 @@ impl Store {
                 return Ok(false);
             }
             audit::append(&mut *conn, organization, &audit).await?;
+            bump_routing!(conn);
             Ok(true)
         })
     }

@@ -25,7 +25,7 @@ impl TryFrom<Row> for EventSummary {
             id: EventId::from_uuid(row.id),
             event: row.event_type,
             source_id: row.source_id.map(SourceId::from_uuid),
-            created_at: keyset::made_at(row.id),
+            created_at: EventId::from_uuid(row.id).created_at(),
             body_bytes: row.body_bytes,
             deliveries: row.deliveries,
         })
@@ -81,8 +81,7 @@ impl Store {
         .await)?;
         let Some((source_id, event_type, deliveries, body)) = row else { return Ok(None) };
         let body_bytes = i64::try_from(body.len()).unwrap_or(i64::MAX);
-        let summary =
-            EventSummary::try_from(Row { id: id.uuid(), source_id, event_type, body_bytes, deliveries })?;
+        let summary = EventSummary::try_from(Row { id: id.uuid(), source_id, event_type, body_bytes, deliveries })?;
         Ok(Some(Event { summary, body: text(body)? }))
     }
 }

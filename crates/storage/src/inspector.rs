@@ -52,7 +52,7 @@ impl TryFrom<Row> for InspectorRequest {
     fn try_from(row: Row) -> Result<Self> {
         Ok(Self {
             id: InspectorRequestId::from_uuid(row.id),
-            received_at: keyset::made_at(row.id),
+            received_at: InspectorRequestId::from_uuid(row.id).created_at(),
             method: row.method,
             path: row.path,
             headers: json("inspector_requests", "headers", &row.headers)?,

@@ -6,12 +6,6 @@ use uuid::Uuid;
 
 use crate::{Result, StoreError};
 
-/// When a UUIDv7 was made.
-pub(crate) fn made_at(id: Uuid) -> Timestamp {
-    // The first 48 bits are milliseconds since 1970, which an i64 always holds.
-    Timestamp::from_millis((id.as_u128() >> 80) as i64)
-}
-
 /// The smallest id that can have been made at `at`: a bound for `from` and `to`.
 pub(crate) fn first_id(at: Timestamp) -> Uuid {
     Uuid::from_u128(u128::from(at.millis().clamp(0, (1 << 48) - 1).unsigned_abs()) << 80)

@@ -17,6 +17,7 @@ mod routes;
 mod sessions;
 mod sources;
 mod stats;
+mod webhook_secrets;
 mod webhooks;
 mod writer;
 
@@ -30,7 +31,7 @@ pub use organizations::OrganizationRow;
 pub use routes::{RouteRow, SecretRow};
 pub use sessions::{NewSession, SessionRow};
 pub use sources::SourceRemoval;
-pub use webhooks::{NewSecret, Rotation, StoredSecret};
+pub use webhook_secrets::{NewSecret, Rotation, StoredSecret};
 
 use db::Db;
 
@@ -58,5 +59,16 @@ impl Store {
     pub async fn ping(&self) -> Result<()> {
         db::reading!(self, db => sqlx::query("select 1").execute(db).await.map(drop))?;
         Ok(())
+    }
+
+    /// The value that the installation keeps under `name`; `fresh` becomes it when there is none.
+    pub async fn meta_or_insert(&self, name: &'static str, fresh: String) -> Result<String> {
+        db::writing!(self, conn => {
+            sqlx::query("insert into meta (name, value) values ($1, $2) on conflict (name) do nothing")
+                .bind(name).bind(&fresh).execute(&mut *conn).await?;
+            let value: String =
+                sqlx::query_scalar("select value from meta where name = $1").bind(name).fetch_one(&mut *conn).await?;
+            Ok(value)
+        })
     }
 }

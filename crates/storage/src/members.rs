@@ -4,11 +4,11 @@ use domain::{MemberId, OrganizationId, PublicId, Timestamp, api::Member};
 use uuid::Uuid;
 
 use crate::{
-    NewAudit, Result, Store, StoreError,
-    audit,
+    NewAudit, Result, Store, StoreError, audit,
     columns::{WHOLE_LIST, word},
     db::{reading, writing},
     keyset,
+    webhooks::bump_routing,
 };
 
 /// A member with what their password is checked against. Without `Debug`, because a hash does not belong into a log.
@@ -79,6 +79,30 @@ impl Store {
             audit::append(&mut *conn, organization, &audit).await?;
             Ok(())
         })
+    }
+
+    /// Adds the first member of all; refused, by `false`, when there is any already, even one that is being added at the
+    /// same moment.
+    pub async fn create_first_member(&self, member: MemberRow, audit: NewAudit) -> Result<bool> {
+        writing!(self, conn => {
+            let organization = member.organization_id;
+            // The lock that makes two first members wait for each other.
+            bump_routing!(conn);
+            let any: Option<(Uuid,)> = sqlx::query_as("select id from members limit 1").fetch_optional(&mut *conn).await?;
+            if any.is_some() {
+                return Ok(false);
+            }
+            insert_member!(conn, member);
+            audit::append(&mut *conn, organization, &audit).await?;
+            Ok(true)
+        })
+    }
+
+    /// Whether anybody can sign in, in any organization.
+    pub async fn has_members(&self) -> Result<bool> {
+        let any: Option<(Uuid,)> =
+            reading!(self, db => sqlx::query_as("select id from members limit 1").fetch_optional(db).await)?;
+        Ok(any.is_some())
     }
 
     /// The members of an organization, the first one first; at most 1,000.

@@ -4,8 +4,7 @@ use domain::{OrganizationId, PublicId, RetryPolicy, Timestamp};
 use uuid::Uuid;
 
 use crate::{
-    MemberRow, NewAudit, Result, Store, StoreError,
-    audit,
+    MemberRow, NewAudit, Result, Store, StoreError, audit,
     columns::{json, to_json},
     db::{reading, writing},
     members::insert_member,
@@ -50,12 +49,12 @@ impl TryFrom<Row> for OrganizationRow {
 }
 
 impl Store {
-    /// Creates an organization with its owner. With `only_first` it is refused, by `false`, when there is any
+    /// Creates an organization, with its owner if there is one yet. With `only_first` it is refused, by `false`, when there is any
     /// organization already, even one that is being created at the same moment.
     pub async fn create_organization(
         &self,
         organization: OrganizationRow,
-        owner: MemberRow,
+        owner: Option<MemberRow>,
         only_first: bool,
         audit: NewAudit,
     ) -> Result<bool> {
@@ -80,7 +79,9 @@ impl Store {
             .bind(organization.created_at.millis())
             .execute(&mut *conn)
             .await?;
-            insert_member!(conn, owner);
+            if let Some(owner) = owner {
+                insert_member!(conn, owner);
+            }
             audit::append(&mut *conn, organization.id, &audit).await?;
             Ok(true)
         })

@@ -6,8 +6,7 @@ use domain::{MemberId, OrganizationId, PublicId, Timestamp, api::Member};
 use uuid::Uuid;
 
 use crate::{
-    NewAudit, Result, Store, StoreError,
-    audit,
+    NewAudit, Result, Store, StoreError, audit,
     columns::word,
     db::{reading, writing},
 };

@@ -4,8 +4,7 @@ use domain::{OrganizationId, PublicId, SourceId, Timestamp, api::Source};
 use uuid::Uuid;
 
 use crate::{
-    NewAudit, Result, Store, StoreError,
-    audit,
+    NewAudit, Result, Store, StoreError, audit,
     columns::WHOLE_LIST,
     db::{reading, writing},
     keyset,
@@ -33,11 +32,7 @@ struct Row {
 impl TryFrom<Row> for Source {
     type Error = StoreError;
     fn try_from(row: Row) -> Result<Self> {
-        Ok(Self {
-            id: SourceId::from_uuid(row.id),
-            name: row.name,
-            created_at: Timestamp::from_millis(row.created_at),
-        })
+        Ok(Self { id: SourceId::from_uuid(row.id), name: row.name, created_at: Timestamp::from_millis(row.created_at) })
     }
 }
 

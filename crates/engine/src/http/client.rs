@@ -84,6 +84,11 @@ impl Client {
         }))
     }
 
+    /// What decides whether a target may be sent to.
+    pub fn guard(&self) -> &Guard {
+        self.0.connector.guard()
+    }
+
     /// Sends one request and reads its answer, all within the request's deadline. Cancel-safe: dropping the future
     /// closes the connection.
     pub async fn send(&self, request: Request) -> Result<Response, Failure> {

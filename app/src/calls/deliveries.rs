@@ -1,0 +1,33 @@
+//! Deliveries and their tries.
+
+use domain::api::{Delivery, DeliveryDetail, DeliveryQuery, Page};
+use leptos::{prelude::*, server_fn::codec::Json};
+
+use crate::error::CallError;
+#[cfg(feature = "ssr")]
+use crate::ssr;
+
+/// One page of deliveries, newest first. `within_hours` counts back from now and goes before `from`.
+#[server(prefix = "/_ui", endpoint = "deliveries/list", input = Json)]
+pub async fn list_deliveries(query: DeliveryQuery, within_hours: Option<u32>) -> Result<Page<Delivery>, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let since = |hours: u32| engine.now().plus_ms(i64::from(hours) * -3_600_000);
+    let from = within_hours.map(since).or(query.from);
+    Ok(engine.deliveries(&actor, DeliveryQuery { from, ..query }).await?)
+}
+
+/// One delivery with what was sent and all tries.
+#[server(prefix = "/_ui", endpoint = "deliveries/show", input = Json)]
+pub async fn show_delivery(id: String) -> Result<DeliveryDetail, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    Ok(engine.delivery(&actor, ssr::id(&id, "Delivery")?).await?)
+}
+
+/// Sends a delivery again.
+#[server(prefix = "/_ui", endpoint = "deliveries/replay")]
+pub async fn replay_delivery(id: String) -> Result<Delivery, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let delivery = engine.replay(&actor, ssr::id(&id, "Delivery")?).await?;
+    ssr::redirect_plain_form(&format!("/deliveries/{}", delivery.id));
+    Ok(delivery)
+}

@@ -1,0 +1,25 @@
+//! Who belongs to the organization.
+
+use domain::api::Member;
+use leptos::{prelude::*, server_fn::codec::Json};
+
+use crate::error::CallError;
+#[cfg(feature = "ssr")]
+use crate::ssr;
+
+/// All members.
+#[server(prefix = "/_ui", endpoint = "members/list", input = Json)]
+pub async fn list_members() -> Result<Vec<Member>, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    Ok(engine.members(&actor).await?)
+}
+
+/// Adds a member.
+#[server(prefix = "/_ui", endpoint = "members/create")]
+pub async fn add_member(name: String, email: String, role: domain::Role, password: String) -> Result<(), CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let draft = domain::api::MemberDraft { name: name.clone(), email: email.clone(), role, password };
+    let added = engine.create_member(&actor, draft).await;
+    added.map_err(|error| ssr::keep_typed::<AddMember>(error.into(), &[("name", &name), ("email", &email)]))?;
+    Ok(())
+}

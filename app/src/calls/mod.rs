@@ -1,0 +1,17 @@
+//! Server functions, noun by noun: the screens' way to the engine. Each takes the engine and the caller from the request,
+//! calls one use-case, and holds no rule of its own. Forms post to them with and without JavaScript.
+
+pub mod api_keys;
+pub mod audit;
+pub mod deliveries;
+pub mod event_types;
+pub mod events;
+pub mod inspector;
+pub mod members;
+pub mod overview;
+pub mod preferences;
+pub mod sessions;
+pub mod setup;
+pub mod sources;
+pub mod webhook_form;
+pub mod webhooks;

@@ -1,0 +1,13 @@
+//! What produces events.
+
+use domain::api::Source;
+use leptos::{prelude::*, server_fn::codec::Json};
+
+use crate::error::CallError;
+
+/// All sources.
+#[server(prefix = "/_ui", endpoint = "sources/list", input = Json)]
+pub async fn list_sources() -> Result<Vec<Source>, CallError> {
+    let (engine, actor) = crate::ssr::caller()?;
+    Ok(engine.sources(&actor).await?)
+}

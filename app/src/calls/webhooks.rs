@@ -1,0 +1,132 @@
+//! Webhooks: their settings, state, secret, and tests.
+
+use domain::api::{Page, RotatedSecret, Webhook};
+use leptos::{prelude::*, server_fn::codec::Json};
+
+use super::webhook_form::WebhookForm;
+use crate::error::CallError;
+#[cfg(feature = "ssr")]
+use crate::ssr;
+
+/// Webhooks, newest first.
+#[server(prefix = "/_ui", endpoint = "webhooks/list", input = Json)]
+pub async fn list_webhooks(cursor: Option<String>) -> Result<Page<Webhook>, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    Ok(engine.webhooks(&actor, cursor, Some(100)).await?)
+}
+
+/// One webhook.
+#[server(prefix = "/_ui", endpoint = "webhooks/show", input = Json)]
+pub async fn show_webhook(id: String) -> Result<Webhook, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    Ok(engine.webhook(&actor, ssr::id(&id, "Webhook")?).await?)
+}
+
+/// Creates or changes a webhook; with `then` = `test` a test follows.
+#[server(prefix = "/_ui", endpoint = "webhooks/save")]
+pub async fn save_webhook(form: WebhookForm, #[server(default)] then: String) -> Result<(), CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let saved =
+        store(&engine, &actor, &form).await.map_err(|error| ssr::keep_typed::<SaveWebhook>(error, &form.typed()))?;
+    let mut next = format!("/webhooks/{}?tab={}", saved.id, if form.id.is_empty() { "test" } else { "settings" });
+    if then == "test" {
+        let sent = engine.test_webhook(&actor, saved.id, domain::api::Test::default()).await?;
+        next = format!("/webhooks/{}?tab=test&delivery={}", saved.id, sent.delivery.id);
+    }
+    ssr::redirect(&next);
+    Ok(())
+}
+
+/// Stores the form. What the form does not show (retry policy, a pause) stays as it is.
+#[cfg(feature = "ssr")]
+async fn store(engine: &engine::Engine, actor: &engine::Actor, form: &WebhookForm) -> Result<Webhook, CallError> {
+    let mut draft = form.draft().map_err(domain::api::ApiError::from)?;
+    if form.id.is_empty() {
+        return Ok(engine.create_webhook(actor, draft).await?.webhook);
+    }
+    let id = ssr::id(&form.id, "Webhook")?;
+    let stored = engine.webhook(actor, id).await?;
+    draft.retry_policy = stored.retry_policy;
+    if !form.active && stored.state == domain::WebhookState::Paused {
+        draft.state = stored.state;
+    }
+    Ok(engine.update_webhook(actor, id, draft).await?)
+}
+
+/// Switches delivery on or off.
+#[server(prefix = "/_ui", endpoint = "webhooks/state")]
+pub async fn set_webhook_state(id: String, state: domain::WebhookState) -> Result<(), CallError> {
+    let (engine, actor) = ssr::caller()?;
+    engine.set_webhook_state(&actor, ssr::id(&id, "Webhook")?, state).await?;
+    Ok(())
+}
+
+/// Deletes a webhook.
+#[server(prefix = "/_ui", endpoint = "webhooks/delete")]
+pub async fn delete_webhook(id: String) -> Result<(), CallError> {
+    let (engine, actor) = ssr::caller()?;
+    engine.delete_webhook(&actor, ssr::id(&id, "Webhook")?).await?;
+    ssr::redirect("/webhooks");
+    Ok(())
+}
+
+/// Makes a new secret; the old one keeps signing for `overlap_hours`. The webhook's name is typed to confirm.
+#[server(prefix = "/_ui", endpoint = "webhooks/rotate-secret")]
+pub async fn rotate_secret(
+    id: String,
+    #[server(default)] overlap_hours: Option<u32>,
+    #[server(default)] confirm: String,
+) -> Result<RotatedSecret, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let webhook = engine.webhook(&actor, ssr::id(&id, "Webhook")?).await?;
+    if confirm.trim() != webhook.name {
+        let problem = domain::Problems::one("confirm", format!("Type {} to confirm", webhook.name));
+        return Err(domain::api::ApiError::from(problem).into());
+    }
+    let rotated = engine.rotate_secret(&actor, webhook.id, overlap_hours).await?;
+    ssr::redirect_plain_form(&format!("/webhooks/{}?tab=secret&show=1", webhook.id));
+    Ok(rotated)
+}
+
+/// Shows the secret. Who looked is in the audit log.
+#[server(prefix = "/_ui", endpoint = "webhooks/reveal-secret", input = Json)]
+pub async fn reveal_secret(id: String) -> Result<RotatedSecret, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    Ok(engine.reveal_secret(&actor, ssr::id(&id, "Webhook")?).await?)
+}
+
+/// Sends a test and waits for its answer. `data` is JSON; empty, or still the sample of `sample_of`, it is the sample of `event`.
+#[server(prefix = "/_ui", endpoint = "webhooks/test")]
+pub async fn test_webhook(
+    id: String,
+    event: String,
+    #[server(default)] data: String,
+    #[server(default)] sample_of: String,
+) -> Result<(), CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let test = read_test(&engine, &actor, event, &data, &sample_of).await;
+    let test = test.map_err(|error| ssr::keep_typed::<TestWebhook>(error, &[("data", &data)]))?;
+    let sent = engine.test_webhook(&actor, ssr::id(&id, "Webhook")?, test).await?;
+    ssr::redirect(&format!("/webhooks/{id}?tab=test&delivery={}", sent.delivery.id));
+    Ok(())
+}
+
+#[cfg(feature = "ssr")]
+async fn read_test(
+    engine: &engine::Engine,
+    actor: &engine::Actor,
+    event: String,
+    data: &str,
+    sample_of: &str,
+) -> Result<domain::api::Test, CallError> {
+    if data.trim().is_empty() {
+        return Ok(domain::api::Test { event: Some(event), data: None });
+    }
+    let typed: serde_json::Value = serde_json::from_str(data).map_err(|error| {
+        domain::api::ApiError::from(domain::Problems::one("data", format!("Not valid JSON: {error}")))
+    })?;
+    // Without JavaScript the text stays when another event is chosen: then the sample of that event is meant.
+    let untouched = event != sample_of
+        && engine.event_types(actor).await?.iter().any(|kind| kind.name == sample_of && kind.sample == typed);
+    Ok(domain::api::Test { event: Some(event), data: (!untouched).then_some(typed) })
+}

@@ -1,0 +1,278 @@
+//! Deliveries as rows, wherever deliveries are listed. Rows that are shown change in place; new ones wait behind a button, so
+//! that nothing moves under the pointer, except where the newest few are all there is to see.
+
+use domain::{
+    api::{Delivery, DeliveryKind, DeliveryQuery},
+    human_ms,
+};
+use leptos::prelude::*;
+
+use super::{
+    icon::icon,
+    status::{delivery_outcome, delivery_status},
+    toast::Toasts,
+};
+use crate::{calls::deliveries::ReplayDelivery, live::Live, session::may, time::Time};
+
+/// Most new rows that wait; older ones are on the next page anyway.
+const MOST_WAITING: usize = 200;
+
+/// What happens when something new arrives.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Arrival {
+    /// Nothing: this is not the newest page.
+    Ignored,
+    /// It waits behind the "new" button.
+    Waits,
+    /// It goes on top, and at most this many rows stay.
+    Enters(usize),
+}
+
+/// A table of deliveries.
+#[component]
+pub fn DeliveryTable(
+    /// What the table shows, for screen readers.
+    caption: &'static str,
+    /// The rows, newest first.
+    rows: Vec<Delivery>,
+    /// The conditions that new rows must meet.
+    query: DeliveryQuery,
+    /// What happens to new rows.
+    arrival: Arrival,
+    /// Whether the webhook has a column.
+    #[prop(optional)]
+    with_webhook: bool,
+    /// Shown when there are no rows.
+    #[prop(into)]
+    empty: ViewFnOnce,
+) -> impl IntoView {
+    let shown = RwSignal::new(rows);
+    let waiting = RwSignal::new(Vec::<Delivery>::new());
+    let paused = RwSignal::new(false);
+    if arrival != Arrival::Ignored {
+        let live: Live = expect_context();
+        live.on_event(move |event| {
+            if let Some(delivery) = &event.delivery {
+                arrive(delivery, &query, arrival, (shown, waiting, paused));
+            }
+        });
+    }
+    let replay = ServerAction::<ReplayDelivery>::new();
+    report_replay(replay);
+    let may_replay = may(domain::Permission::ReplayDeliveries);
+    let empty = empty.run();
+    view! {
+        {(arrival == Arrival::Waits).then(|| live_bar(shown, waiting, paused))}
+        <div class="table-wrap" hidden=move || shown.read().is_empty()>
+            <table class="table">
+                <caption class="sr-only">{caption}</caption>
+                <thead>
+                    <tr>
+                        <th scope="col" class="col-time">"Time"</th>
+                        <th scope="col">"Event"</th>
+                        {with_webhook.then(|| view! { <th scope="col">"Webhook"</th> })}
+                        <th scope="col">"Status"</th>
+                        <th scope="col">"Response"</th>
+                        <th scope="col" class="num">"Duration"</th>
+                        <th scope="col" class="col-actions"><span class="sr-only">"Actions"</span></th>
+                    </tr>
+                </thead>
+                <tbody>
+                    <For
+                        each=move || shown.get()
+                        key=|row| (row.id, row.attempts, row.status.as_str(), row.finished_at)
+                        let:row
+                    >
+                        {delivery_row(row, with_webhook, may_replay.then_some(replay))}
+                    </For>
+                </tbody>
+            </table>
+        </div>
+        <div hidden=move || !shown.read().is_empty()>{empty}</div>
+    }
+}
+
+type LiveRows = (RwSignal<Vec<Delivery>>, RwSignal<Vec<Delivery>>, RwSignal<bool>);
+
+fn arrive(delivery: &Delivery, query: &DeliveryQuery, arrival: Arrival, (shown, waiting, paused): LiveRows) {
+    let replace = |rows: RwSignal<Vec<Delivery>>| {
+        let position = rows.read_untracked().iter().position(|row| row.id == delivery.id);
+        if let Some(position) = position {
+            rows.update(|rows| rows[position] = delivery.clone());
+        }
+        position.is_some()
+    };
+    if (!paused.get_untracked() && replace(shown)) || replace(waiting) || !is_wanted(delivery, query) {
+        return;
+    }
+    // A change of a row further down the history is not news.
+    if shown.read_untracked().first().is_some_and(|newest| newest.id > delivery.id) {
+        return;
+    }
+    match arrival {
+        Arrival::Ignored => {}
+        Arrival::Enters(most) if !paused.get_untracked() => shown.update(|rows| {
+            rows.insert(0, delivery.clone());
+            rows.truncate(most);
+        }),
+        Arrival::Enters(_) | Arrival::Waits => waiting.update(|rows| {
+            rows.insert(0, delivery.clone());
+            rows.truncate(MOST_WAITING);
+        }),
+    }
+}
+
+fn is_wanted(delivery: &Delivery, query: &DeliveryQuery) -> bool {
+    query.webhook_id.is_none_or(|id| id == delivery.webhook_id)
+        && query.event_id.is_none_or(|id| id == delivery.event_id)
+        && query.status.is_none_or(|status| status == delivery.status)
+        && query.event.as_ref().is_none_or(|event| *event == delivery.event)
+        && query.from.is_none_or(|from| delivery.created_at >= from)
+        && query.to.is_none_or(|to| delivery.created_at < to)
+}
+
+fn live_bar(shown: RwSignal<Vec<Delivery>>, waiting: RwSignal<Vec<Delivery>>, paused: RwSignal<bool>) -> AnyView {
+    let show_new = move |_| {
+        let mut new = std::mem::take(&mut *waiting.write());
+        shown.update(|rows| {
+            new.append(rows);
+            *rows = new;
+        });
+    };
+    view! {
+        <div class="live-bar needs-js">
+            <button type="button" class="pill" hidden=move || waiting.read().is_empty() on:click=show_new>
+                {icon("arrow-up")}
+                {move || format!("{} new", waiting.read().len())}
+            </button>
+            <button
+                type="button"
+                class="btn btn-sm btn-ghost"
+                aria-pressed=move || paused.get().to_string()
+                title="Stop or go on changing the rows that are shown"
+                on:click=move |_| paused.update(|paused| *paused = !*paused)
+            >
+                <span class="row" hidden=move || paused.get()>{icon("pause")} "Pause"</span>
+                <span class="row" hidden=move || !paused.get()>{icon("play")} "Resume"</span>
+            </button>
+        </div>
+    }
+    .into_any()
+}
+
+/// Says what became of a replay, with a link to the new delivery.
+pub fn report_replay(replay: ServerAction<ReplayDelivery>) {
+    let toasts: Toasts = expect_context();
+    Effect::new(move |_| match replay.value().get() {
+        Some(Ok(delivery)) => {
+            toasts.say_with_link("Replayed.", format!("/deliveries/{}", delivery.id), "View the new delivery");
+        }
+        Some(Err(error)) => toasts.say(&error.0.detail),
+        None => {}
+    });
+}
+
+fn delivery_row(row: Delivery, with_webhook: bool, replay: Option<ServerAction<ReplayDelivery>>) -> AnyView {
+    let id = row.id.to_string();
+    let kind = match row.kind {
+        DeliveryKind::Event => None,
+        DeliveryKind::Test => Some("test"),
+        DeliveryKind::Replay => Some("replay"),
+    };
+    view! {
+        <tr>
+            <td class="col-time">
+                <Time at=row.created_at />
+            </td>
+            <td class="primary">
+                <a class="row-link mono" data-row="" href=format!("/deliveries/{id}")>
+                    {row.event.clone()}
+                </a>
+                {kind.map(|kind| view! { <span class="badge">{kind}</span> })}
+            </td>
+            {with_webhook
+                .then(|| {
+                    view! {
+                        <td class="truncate">
+                            <a class="quiet" href=format!("/webhooks/{}", row.webhook_id)>
+                                {row.webhook_name.clone()}
+                            </a>
+                        </td>
+                    }
+                })}
+            <td>{delivery_status(row.status)}</td>
+            <td class="truncate">{delivery_outcome(&row)}</td>
+            <td class="num">{row.duration_ms.map_or_else(|| "–".to_owned(), human_ms)}</td>
+            <td class="col-actions">
+                {replay
+                    .map(|replay| {
+                        view! {
+                            <ActionForm action=replay>
+                                <input type="hidden" name="id" value=id.clone() />
+                                <button
+                                    class="btn btn-sm btn-ghost btn-square"
+                                    aria-label=format!("Replay delivery {id}")
+                                    title="Replay"
+                                >
+                                    {icon("replay")}
+                                </button>
+                            </ActionForm>
+                        }
+                    })}
+            </td>
+        </tr>
+    }
+    .into_any()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use domain::{DeliveryId, EventId, PublicId, Timestamp, WebhookId, delivery::DeliveryState};
+
+    fn delivery(millis: i64) -> Delivery {
+        let at = Timestamp::from_millis(millis);
+        Delivery {
+            id: DeliveryId::new(at, [0; 10]),
+            event_id: EventId::new(at, [0; 10]),
+            event: "job.created".into(),
+            webhook_id: WebhookId::new(at, [0; 10]),
+            webhook_name: "A".into(),
+            status: DeliveryState::Pending,
+            kind: DeliveryKind::Event,
+            attempts: 0,
+            created_at: at,
+            next_attempt_at: None,
+            finished_at: None,
+            response_status: None,
+            error: None,
+            duration_ms: None,
+            replay_of: None,
+        }
+    }
+
+    #[test]
+    fn new_rows_wait_and_shown_rows_change() {
+        let owner = Owner::new();
+        owner.with(|| {
+            let rows = (RwSignal::new(vec![delivery(2_000)]), RwSignal::new(Vec::new()), RwSignal::new(false));
+            let (shown, waiting, paused) = rows;
+            let send = |delivery: &Delivery| arrive(delivery, &DeliveryQuery::default(), Arrival::Waits, rows);
+            send(&delivery(3_000));
+            send(&delivery(1_000));
+            assert_eq!((shown.read().len(), waiting.read().len()), (1, 1));
+            send(&Delivery { status: DeliveryState::Delivered, ..delivery(2_000) });
+            assert_eq!(shown.read()[0].status, DeliveryState::Delivered);
+            paused.set(true);
+            send(&delivery(2_000));
+            assert_eq!(shown.read()[0].status, DeliveryState::Delivered);
+        });
+    }
+
+    #[test]
+    fn filters_hold_for_new_rows_too() {
+        let query = DeliveryQuery { status: Some(DeliveryState::Failed), ..DeliveryQuery::default() };
+        assert!(!is_wanted(&delivery(1), &query));
+        assert!(is_wanted(&Delivery { status: DeliveryState::Failed, ..delivery(1) }, &query));
+    }
+}

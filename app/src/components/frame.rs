@@ -1,0 +1,198 @@
+//! What surrounds every page of a signed-in member: the sidebar, the menu of the person, the state of live updates, and the
+//! dialogs that keys open.
+
+use leptos::{prelude::*, server_fn::ServerFn};
+use leptos_router::hooks::use_location;
+use wasm_bindgen::JsCast;
+
+use super::{icon::icon, palette::Palette, shortcuts::ShortcutList};
+use crate::{
+    calls::{preferences::SavePreferences, sessions::SignOut},
+    keyboard::{self, GROUPS, Overlays, Place},
+    live::{Connection, Live},
+    preferences::Preferences,
+    session::Session,
+};
+
+/// The sidebar, which is a drawer on small screens, and the dialogs.
+#[component]
+pub fn Frame(
+    /// Who is signed in.
+    session: Session,
+) -> impl IntoView {
+    let overlays = Overlays { palette: RwSignal::new(false), help: RwSignal::new(false), going: RwSignal::new(false) };
+    keyboard::listen(overlays);
+    let live: Live = expect_context();
+    live.connect();
+    let path = use_location().pathname;
+    // On a small screen the drawer has done its work when a page was chosen.
+    Effect::new(move |_| {
+        path.track();
+        for id in ["sidebar", "person"] {
+            let open = document().query_selector(&format!("#{id}:popover-open")).ok().flatten();
+            if let Some(open) = open.and_then(|open| open.dyn_into::<web_sys::HtmlElement>().ok()) {
+                _ = open.hide_popover();
+            }
+        }
+    });
+    view! {
+        <header class="topbar">
+            <button type="button" class="btn btn-ghost btn-square" popovertarget="sidebar" aria-label="Menu">
+                {icon("menu")}
+            </button>
+            <a class="brand" href="/">
+                {logo()}
+                "Signalbox"
+            </a>
+            <button
+                type="button"
+                class="btn btn-ghost btn-square needs-js"
+                aria-label="Search"
+                on:click=move |_| overlays.palette.set(true)
+            >
+                {icon("search")}
+            </button>
+        </header>
+        <aside class="sidebar" id="sidebar" popover="auto" aria-label="Sidebar">
+            <a class="brand" href="/">
+                {logo()}
+                "Signalbox"
+            </a>
+            <button type="button" class="search-button needs-js" on:click=move |_| overlays.palette.set(true)>
+                {icon("search")}
+                <span class="grow">"Search"</span>
+                <kbd>"Ctrl K"</kbd>
+            </button>
+            <nav aria-label="Main">
+                {GROUPS
+                    .iter()
+                    .map(|group| {
+                        view! {
+                            {(!group.title.is_empty()).then(|| view! { <p class="nav-title">{group.title}</p> })}
+                            <ul>
+                                {group.places.iter().map(|place| nav_link(place, path)).collect_view()}
+                            </ul>
+                        }
+                    })
+                    .collect_view()}
+            </nav>
+            <div class="grow"></div>
+            {connection(live)}
+            {person(session, overlays)}
+        </aside>
+        <Palette open=overlays.palette />
+        <ShortcutList overlays />
+    }
+}
+
+fn logo() -> impl IntoView {
+    view! { <img class="logo" src="/favicon.svg" alt="" width="20" height="20" /> }
+}
+
+fn nav_link(place: &'static Place, path: Memo<String>) -> impl IntoView {
+    let is_here = move || {
+        let path = path.read();
+        *path == place.href || (place.href != "/" && path.starts_with(&format!("{}/", place.href)))
+    };
+    let external = place.href.starts_with("/api/").then_some("external");
+    view! {
+        <li>
+            <a class="nav-link" href=place.href rel=external aria-current=move || is_here().then_some("page")>
+                {icon(place.icon)}
+                {place.title}
+            </a>
+        </li>
+    }
+}
+
+fn connection(live: Live) -> impl IntoView {
+    let state = move || match live.connection.get() {
+        Connection::Off => ("live", "Live updates need JavaScript"),
+        Connection::Connecting => ("live", "Connecting…"),
+        Connection::Open => ("live live-open", "Live"),
+        Connection::Lost => ("live live-lost", "Connection lost, trying again…"),
+    };
+    view! {
+        <p class=move || state().0 role="status">
+            <i aria-hidden="true"></i>
+            {move || state().1}
+        </p>
+    }
+}
+
+fn person(session: Session, overlays: Overlays) -> impl IntoView {
+    let initial = session.name.chars().next().unwrap_or('?').to_uppercase().to_string();
+    let label = format!("Account of {}", session.name);
+    view! {
+        <button type="button" class="person" popovertarget="person" aria-label=label>
+            <span class="avatar" aria-hidden="true">
+                {initial}
+            </span>
+            <span class="person-name">
+                <span class="truncate">{session.name}</span>
+                <span class="muted truncate">{session.email}</span>
+            </span>
+            {icon("chevrons")}
+        </button>
+        <div class="menu" id="person" popover="auto">
+            {theme_form()}
+            <button
+                type="button"
+                class="menu-item needs-js"
+                popovertarget="person"
+                popovertargetaction="hide"
+                on:click=move |_| overlays.help.set(true)
+            >
+                {icon("keyboard")}
+                <span class="grow">"Keyboard shortcuts"</span>
+                <kbd>"?"</kbd>
+            </button>
+            <a class="menu-item" href="/settings">
+                {icon("settings")}
+                "Settings"
+            </a>
+            // Not an ActionForm: the page that follows has to forget everything.
+            <form method="post" action=SignOut::PATH>
+                <button class="menu-item">{icon("log-out")} "Sign out"</button>
+            </form>
+        </div>
+    }
+}
+
+/// Shows saved preferences as soon as the server has them.
+pub fn apply_saved(save: ServerAction<SavePreferences>) {
+    Effect::new(move |_| {
+        if let Some(Ok(preferences)) = &*save.value().read() {
+            preferences.apply();
+        }
+    });
+}
+
+fn theme_form() -> impl IntoView {
+    let save = ServerAction::<SavePreferences>::new();
+    apply_saved(save);
+    let now = Preferences::current().theme;
+    let theme = Memo::new(move |_| {
+        let saved = save.value().read().as_ref().and_then(|saved| Some(saved.as_ref().ok()?.theme.clone()));
+        saved.unwrap_or_else(|| now.clone()).unwrap_or_else(|| "system".to_owned())
+    });
+    let choices = [("system", "System", "monitor"), ("light", "Light", "sun"), ("dark", "Dark", "moon")];
+    view! {
+        <ActionForm action=save attr:class="theme" attr:aria-label="Theme">
+            {choices
+                .map(|(value, label, name)| {
+                    view! {
+                        <button
+                            name="theme"
+                            value=value
+                            title=label
+                            aria-label=format!("{label} theme")
+                            aria-pressed=move || (*theme.read() == value).to_string()
+                        >
+                            {icon(name)}
+                        </button>
+                    }
+                })}
+        </ActionForm>
+    }
+}

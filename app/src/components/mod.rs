@@ -1,0 +1,16 @@
+//! The parts that screens are made of. A part knows how something looks and behaves, never where its data comes from.
+
+pub mod attempt;
+pub mod copy;
+pub mod delivery_table;
+pub mod field;
+pub mod frame;
+pub mod heading;
+pub mod icon;
+pub mod loaded;
+pub mod pager;
+pub mod palette;
+pub mod problem;
+pub mod shortcuts;
+pub mod status;
+pub mod toast;

@@ -1,0 +1,96 @@
+//! Short notes about what just happened, in a corner and in the ear of a screen reader. Never for errors: these stay where they
+//! belong.
+
+use std::time::Duration;
+
+use leptos::prelude::*;
+
+use super::icon::icon;
+
+#[derive(Clone, PartialEq, Eq)]
+struct Toast {
+    number: u32,
+    text: String,
+    link: Option<(String, &'static str)>,
+}
+
+/// The notes on the screen.
+#[derive(Clone, Copy)]
+pub struct Toasts(RwSignal<(u32, Vec<Toast>)>);
+
+impl Toasts {
+    /// None yet.
+    pub fn provide() -> Self {
+        let toasts = Self(RwSignal::new((0, Vec::new())));
+        provide_context(toasts);
+        toasts
+    }
+
+    /// A note.
+    pub fn say(self, text: &str) {
+        self.add(text.to_owned(), None);
+    }
+
+    /// A note with a link to what it is about.
+    pub fn say_with_link(self, text: &str, href: String, link: &'static str) {
+        self.add(text.to_owned(), Some((href, link)));
+    }
+
+    fn add(self, text: String, link: Option<(String, &'static str)>) {
+        let mut number = 0;
+        self.0.update(|(last, toasts)| {
+            *last += 1;
+            number = *last;
+            toasts.push(Toast { number, text, link });
+            if toasts.len() > 3 {
+                toasts.remove(0);
+            }
+        });
+        self.expire(number);
+    }
+
+    /// Removes a note after a while, but not while somebody points at it (WCAG 2.2.1).
+    fn expire(self, number: u32) {
+        let later = move || {
+            let held = document().query_selector(".toasts:hover, .toasts:focus-within").ok().flatten().is_some();
+            if held { self.expire(number) } else { self.remove(number) }
+        };
+        _ = set_timeout(later, Duration::from_secs(5));
+    }
+
+    fn remove(self, number: u32) {
+        self.0.update(|(_, toasts)| toasts.retain(|toast| toast.number != number));
+    }
+}
+
+/// Where the notes appear.
+#[component]
+pub fn ToastRegion() -> impl IntoView {
+    let toasts: Toasts = expect_context();
+    view! {
+        <div class="toasts" role="status">
+            <For each=move || toasts.0.get().1 key=|toast| toast.number let:toast>
+                <div class="toast">
+                    {icon("check")} <span>{toast.text}</span>
+                    {toast
+                        .link
+                        .map(|(href, text)| {
+                            view! {
+                                <a class="link" href=href>
+                                    {text}
+                                </a>
+                            }
+                        })}
+                    <button
+                        type="button"
+                        class="btn btn-sm btn-ghost btn-square"
+                        aria-label="Dismiss"
+                        on:click=move |_| toasts.remove(toast.number)
+                    >
+                        {icon("x")}
+                    </button>
+                </div>
+            </For>
+        </div>
+    }
+}

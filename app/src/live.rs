@@ -1,0 +1,129 @@
+//! Live updates: one connection per tab, shared by every component that wants to know. Events are handed on in batches, at most
+//! ten a second, so that a storm of deliveries costs a few renders and not a thousand. It refuses to be needed: without it a page
+//! shows what it was loaded with.
+
+use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+
+use domain::api::{Delivery, InspectorRequest};
+use leptos::prelude::*;
+use serde::Deserialize;
+use wasm_bindgen::{JsCast, closure::Closure};
+use web_sys::{EventSource, MessageEvent};
+
+/// Longest wait between two batches.
+const BATCH: Duration = Duration::from_millis(100);
+/// Most events kept between two batches; a tab in the background is woken rarely, and only the newest matter then.
+const MOST: usize = 500;
+
+/// Something that just happened: one of these.
+#[derive(Debug, Deserialize)]
+pub struct LiveEvent {
+    /// A delivery that is new or changed.
+    #[serde(default)]
+    pub delivery: Option<Delivery>,
+    /// A request that the Inspector received.
+    #[serde(default)]
+    pub request: Option<InspectorRequest>,
+}
+
+/// How the connection is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Connection {
+    /// Not tried: the page is not live yet, or never will be.
+    Off,
+    /// Being made.
+    Connecting,
+    /// Updates arrive.
+    Open,
+    /// Lost; it is tried again.
+    Lost,
+}
+
+/// The tab's connection.
+#[derive(Clone, Copy)]
+pub struct Live {
+    /// How it is.
+    pub connection: RwSignal<Connection>,
+    /// Grows when the connection is made again after a loss: what was missed has to be loaded.
+    pub reopened: RwSignal<u32>,
+    batch: RwSignal<Arc<Vec<LiveEvent>>>,
+}
+
+impl Live {
+    /// Not connected yet.
+    pub fn provide() -> Self {
+        let live = Self {
+            connection: RwSignal::new(Connection::Off),
+            reopened: RwSignal::new(0),
+            batch: RwSignal::new(Arc::default()),
+        };
+        provide_context(live);
+        live
+    }
+
+    /// Connects once the page is live, for as long as the tab lives.
+    pub fn connect(self) {
+        Effect::new(move |_| open(self, Rc::default(), 0));
+    }
+
+    /// Calls `handle` for every event from now on, until the component that asks is gone.
+    pub fn on_event(self, handle: impl Fn(&LiveEvent) + 'static) {
+        Effect::new(move |before: Option<()>| {
+            let batch = self.batch.get();
+            if before.is_some() {
+                batch.iter().for_each(&handle);
+            }
+        });
+    }
+}
+
+fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
+    if live.connection.get_untracked() == Connection::Off {
+        live.connection.set(Connection::Connecting);
+    }
+    let Ok(source) = EventSource::new("/_ui/live") else { return };
+    let opened = Closure::<dyn Fn()>::new(move || {
+        if live.connection.get_untracked() == Connection::Lost {
+            live.reopened.update(|times| *times += 1);
+        }
+        live.connection.set(Connection::Open);
+    });
+    let received = {
+        let buffer = buffer.clone();
+        Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
+            let text = message.data().as_string().unwrap_or_default();
+            if let Ok(event) = serde_json::from_str(&text) {
+                collect(live, &buffer, event);
+            }
+        })
+    };
+    let failed = {
+        let source = source.clone();
+        Closure::<dyn Fn()>::new(move || {
+            let was_open = live.connection.get_untracked() == Connection::Open;
+            live.connection.set(Connection::Lost);
+            // The browser comes back by itself after a cut, but not after an answer that is no stream.
+            if source.ready_state() == EventSource::CLOSED {
+                let failures = if was_open { 0 } else { failures + 1 };
+                let seconds = f64::from(1_u32 << failures.min(5)) * (0.5 + js_sys::Math::random() / 2.0);
+                let buffer = buffer.clone();
+                _ = set_timeout(move || open(live, buffer, failures), Duration::from_secs_f64(seconds));
+            }
+        })
+    };
+    source.set_onopen(Some(opened.into_js_value().unchecked_ref()));
+    source.set_onmessage(Some(received.into_js_value().unchecked_ref()));
+    source.set_onerror(Some(failed.into_js_value().unchecked_ref()));
+}
+
+fn collect(live: Live, buffer: &Rc<RefCell<Vec<LiveEvent>>>, event: LiveEvent) {
+    let mut events = buffer.borrow_mut();
+    if events.is_empty() {
+        let buffer = buffer.clone();
+        _ = set_timeout(move || live.batch.set(Arc::new(buffer.take())), BATCH);
+    }
+    if events.len() == MOST {
+        events.remove(0);
+    }
+    events.push(event);
+}

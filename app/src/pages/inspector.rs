@@ -1,0 +1,149 @@
+//! `/inspector`: the built-in receiver. Requests appear as they arrive, with a verdict on their signature. What strangers send
+//! is only ever text.
+
+use domain::{
+    Permission,
+    api::{InspectorRequest, Page},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use crate::{
+    calls::inspector::{ClearInspector, inspector_requests, inspector_url},
+    components::{
+        attempt::{body_view, headers_view},
+        copy::CopyButton,
+        heading::Heading,
+        icon::icon,
+        loaded::loaded,
+        pager::pager,
+        status::signature_status,
+    },
+    live::Live,
+    session::may,
+    time::Time,
+};
+
+/// Most requests kept on the page while they arrive.
+const MOST: usize = 100;
+
+/// The receiver.
+#[component]
+pub fn Inspector() -> impl IntoView {
+    let query = use_query_map();
+    let live: Live = expect_context();
+    let cursor = move || query.with(|query| query.get("cursor"));
+    let clear = ServerAction::<ClearInspector>::new();
+    let url = Resource::new(|| (), |()| inspector_url());
+    let requests = Resource::new(
+        move || (cursor(), clear.version().get(), live.reopened.get()),
+        |(cursor, ..)| inspector_requests(cursor),
+    );
+    view! {
+        <div class="page">
+            <div class="page-head">
+                <Heading text="Inspector" />
+                {may(Permission::ClearInspector).then(|| clear_button(clear))}
+            </div>
+            <p class="muted">"Records every request to this address and checks its signature against the secrets of your webhooks."</p>
+            {loaded(url, |url| address(&url))}
+            {loaded(requests, move |page| list(page, cursor().is_some(), live))}
+        </div>
+    }
+}
+
+fn clear_button(clear: ServerAction<ClearInspector>) -> AnyView {
+    view! {
+        <details class="confirm confirm-right">
+            <summary class="btn">{icon("trash")} "Clear"</summary>
+            <ActionForm action=clear attr:class="confirm-box">
+                <p>"Forget all recorded requests?"</p>
+                <button class="btn btn-danger">"Yes, clear"</button>
+            </ActionForm>
+        </details>
+    }
+    .into_any()
+}
+
+fn address(url: &str) -> AnyView {
+    let sample = format!("curl {url} \\\n  -H 'Content-Type: application/json' \\\n  -d '{{\"hello\":\"world\"}}'");
+    view! {
+        <section class="card form" aria-labelledby="address">
+            <h2 id="address">"Receiving URL"</h2>
+            <div class="secret">
+                <input class="input mono" readonly aria-label="Receiving URL" value=url.to_owned() />
+                <CopyButton text=url.to_owned() label="Copy" visible=true />
+            </div>
+            <details class="more">
+                <summary>"Try it with curl"</summary>
+                <div class="snippet">
+                    <pre class="code" tabindex="0" aria-label="Command">{sample.clone()}</pre>
+                    <CopyButton text=sample label="Copy command" visible=true />
+                </div>
+            </details>
+        </section>
+    }
+    .into_any()
+}
+
+fn list(page: Page<InspectorRequest>, is_later_page: bool, live: Live) -> AnyView {
+    let requests = RwSignal::new(page.data);
+    if !is_later_page {
+        live.on_event(move |event| {
+            if let Some(request) = &event.request {
+                requests.update(|requests| {
+                    requests.insert(0, request.clone());
+                    requests.truncate(MOST);
+                });
+            }
+        });
+    }
+    view! {
+        <section class="section" aria-labelledby="requests">
+            <div class="section-head">
+                <h2 id="requests">"Requests"</h2>
+            </div>
+            <div class="tries">
+                <For each=move || requests.get() key=|request| request.id let:request>
+                    {row(request)}
+                </For>
+            </div>
+            <p class="empty" hidden=move || !requests.read().is_empty()>
+                "Nothing was received yet. Send a test from a webhook, or use the command above."
+            </p>
+            {pager("/inspector", is_later_page, page.next_cursor.as_deref())}
+        </section>
+    }
+    .into_any()
+}
+
+fn row(request: InspectorRequest) -> AnyView {
+    let headers = headers_view("Headers", &request.headers);
+    let body = body_view("Body", &request.body, request.truncated);
+    view! {
+        <details class="try">
+            <summary data-row="">
+                <span class="badge mono">{request.method}</span>
+                <span class="mono truncate">{request.path}</span>
+                <span class="grow"></span>
+                {signature_status(request.signature)}
+                <Time at=request.received_at />
+            </summary>
+            <div class="attempt stack">
+                {request
+                    .webhook_id
+                    .map(|id| {
+                        view! {
+                            <p>
+                                "Signed with the secret of " <a class="link mono break" href=format!("/webhooks/{id}")>
+                                    {id.to_string()}
+                                </a>
+                            </p>
+                        }
+                    })}
+                {body} {headers}
+            </div>
+        </details>
+    }
+    .into_any()
+}

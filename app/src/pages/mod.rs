@@ -1,0 +1,13 @@
+//! One module per address: `/webhooks/new` is `webhooks::new`, `/deliveries/{id}` is `deliveries::one`. A page creates all its
+//! resources in its own body, never inside something that waits: only so do server and browser count them alike.
+
+pub mod api;
+pub mod deliveries;
+pub mod events;
+pub mod inspector;
+pub mod login;
+pub mod not_found;
+pub mod overview;
+pub mod settings;
+pub mod setup;
+pub mod webhooks;

@@ -1,0 +1,152 @@
+//! The panel of a new installation: three clicks to a verified delivery, and the commands to publish an own event. It goes by
+//! itself once deliveries are ordinary.
+
+use domain::api::{Overview, Page, Webhook};
+use leptos::prelude::*;
+
+use crate::{
+    calls::overview::{CreateFirstWebhook, SendFirstTest},
+    components::{
+        copy::CopyButton,
+        field::{FormProblem, Refusal},
+        icon::icon,
+        loaded::Answer,
+        status::{Tone, status},
+    },
+};
+
+/// The three steps, while there is next to nothing else to see.
+#[component]
+pub fn FirstRun(
+    /// The figures; they tell which steps are done.
+    figures: Answer<Overview>,
+    /// The webhooks; the oldest is tested.
+    webhooks: Answer<Page<Webhook>>,
+    /// Where the Inspector receives.
+    inspector: Answer<String>,
+    /// The first step.
+    create: ServerAction<CreateFirstWebhook>,
+    /// The second step.
+    test: ServerAction<SendFirstTest>,
+) -> impl IntoView {
+    // Once seen it stays until the page is left, so that the last tick can be seen too.
+    let seen = StoredValue::new(false);
+    view! {
+        <Transition>
+            {move || Suspend::new(async move {
+                let (Ok(figures), Ok(webhooks), Ok(inspector)) = (figures.await, webhooks.await, inspector.await) else {
+                    return ().into_any();
+                };
+                let tries = figures.delivered_24h + figures.failed_24h;
+                let is_new = !figures.has_delivered || (webhooks.data.len() <= 1 && tries == 1);
+                if !is_new && !seen.get_value() {
+                    return ().into_any();
+                }
+                seen.set_value(true);
+                panel(&figures, webhooks.data.last(), &inspector, create, test)
+            })}
+        </Transition>
+    }
+}
+
+fn panel(
+    figures: &Overview,
+    webhook: Option<&Webhook>,
+    inspector: &str,
+    create: ServerAction<CreateFirstWebhook>,
+    test: ServerAction<SendFirstTest>,
+) -> AnyView {
+    let done = [webhook.is_some(), figures.has_delivered, figures.has_verified];
+    let webhook_id = webhook.map(|webhook| webhook.id.to_string()).unwrap_or_default();
+    let (creating, testing) = (create.pending(), test.pending());
+    let (create_refusal, test_refusal) = (Refusal::of(create), Refusal::of(test));
+    let command = publish_command(inspector);
+    let may_write = crate::session::may(domain::Permission::WriteWebhooks);
+    view! {
+        <section class="card first-run" aria-labelledby="first-run">
+            <div class="first-run-head">
+                <h2 id="first-run">"Your first delivery in three clicks"</h2>
+                <p class="muted">"The Inspector is a receiver that is built in: it records what it gets and checks the signature."</p>
+            </div>
+            <ol class="steps">
+                <li class:done=done[0]>
+                    {step_mark(1, done[0])}
+                    <div class="grow">
+                        <h3>"Create a webhook to your Inspector"</h3>
+                        <p class="muted">"It subscribes to every event."</p>
+                    </div>
+                    <ActionForm action=create>
+                        <FormProblem refusal=create_refusal />
+                        <button class=button(!done[0]) disabled=move || done[0] || !may_write || creating.get()>
+                            "Create webhook"
+                        </button>
+                    </ActionForm>
+                </li>
+                <li class:done=done[1]>
+                    {step_mark(2, done[1])}
+                    <div class="grow">
+                        <h3>"Send Test Webhook"</h3>
+                        <p class="muted">"A signed sample event goes out like any other."</p>
+                    </div>
+                    <ActionForm action=test>
+                        <FormProblem refusal=test_refusal />
+                        <input type="hidden" name="id" value=webhook_id />
+                        <button class=button(done[0] && !done[1]) disabled=move || !done[0] || testing.get()>
+                            "Send Test Webhook"
+                        </button>
+                    </ActionForm>
+                </li>
+                <li class:done=done[2]>
+                    {step_mark(3, done[2])}
+                    <div class="grow">
+                        <h3>"See it verified"</h3>
+                        <p class="muted">"The signature of what arrived fits the webhook's secret."</p>
+                    </div>
+                    {if done[2] {
+                        status(Tone::Good, "check", "Verified")
+                    } else {
+                        status(Tone::Idle, "clock", "Waiting")
+                    }} <a class="btn" href="/inspector">
+                        "Open Inspector"
+                    </a>
+                </li>
+            </ol>
+            <div class="first-run-foot">
+                <div class="block-head">
+                    <p class="grow">
+                        "Then publish an event of your own, with an " <a class="link" href="/api">"API key"</a> ":"
+                    </p>
+                    <CopyButton text=command.clone() label="Copy command" visible=true />
+                </div>
+                <pre class="code" tabindex="0" aria-label="Command">{command}</pre>
+            </div>
+        </section>
+    }
+    .into_any()
+}
+
+const fn button(is_next: bool) -> &'static str {
+    if is_next { "btn btn-primary" } else { "btn" }
+}
+
+fn step_mark(number: u8, done: bool) -> AnyView {
+    if done {
+        view! { <span class="step-mark">{icon("check")} <span class="sr-only">"Done"</span></span> }.into_any()
+    } else {
+        view! { <span class="step-mark num" aria-hidden="true">{number}</span> }.into_any()
+    }
+}
+
+/// A command that publishes an event to the installation whose Inspector has this address.
+pub fn publish_command(inspector: &str) -> String {
+    let origin = inspector.split("/inspect/").next().unwrap_or_default();
+    [
+        "export SIGNALBOX_API_KEY=sbk_…".to_owned(),
+        format!("curl {origin}/api/v1/events \\"),
+        "  -H \"Authorization: Bearer $SIGNALBOX_API_KEY\" \\".to_owned(),
+        "  -H 'Content-Type: application/json' \\".to_owned(),
+        "  -d '{\"event\":\"job.created\",\"data\":{\"id\":\"JOB-2024-1234\",\"title\":\"Senior Java Developer\"}}'"
+            .to_owned(),
+    ]
+    .join("\n")
+}

@@ -1,0 +1,63 @@
+//! `/settings`: how the screens look, who belongs to the organization, and who did what.
+
+mod appearance;
+mod audit;
+mod members;
+
+use domain::Permission;
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use crate::{
+    calls::{
+        audit::list_audit,
+        members::{AddMember, list_members},
+        preferences::SavePreferences,
+    },
+    components::{heading::Heading, loaded::loaded},
+    session::may,
+};
+
+/// All settings on one page.
+#[component]
+pub fn Settings() -> impl IntoView {
+    let query = use_query_map();
+    let cursor = move || query.with(|query| query.get("cursor"));
+    let save = ServerAction::<SavePreferences>::new();
+    let add = ServerAction::<AddMember>::new();
+    let members = Resource::new(
+        move || add.version().get(),
+        |_| async { if may(Permission::ManageMembers) { list_members().await } else { Ok(Vec::new()) } },
+    );
+    let audit = Resource::new(cursor, |cursor| async move {
+        if may(Permission::ReadAudit) { list_audit(cursor).await.map(Some) } else { Ok(None) }
+    });
+    view! {
+        <div class="page">
+            <div class="page-head">
+                <Heading text="Settings" />
+            </div>
+            {appearance::section(save)}
+            <section class="section" aria-labelledby="members">
+                <div class="section-head">
+                    <h2 id="members">"Members"</h2>
+                </div>
+                {if may(Permission::ManageMembers) {
+                    view! {
+                        {loaded(members, members::table)}
+                        {members::form(add)}
+                    }
+                        .into_any()
+                } else {
+                    view! { <p class="empty">"Only owners manage members."</p> }.into_any()
+                }}
+            </section>
+            <section class="section" aria-labelledby="audit">
+                <div class="section-head">
+                    <h2 id="audit">"Audit log"</h2>
+                </div>
+                {loaded(audit, move |page| audit::table(page, cursor().is_some()))}
+            </section>
+        </div>
+    }
+}

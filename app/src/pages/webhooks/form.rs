@@ -1,0 +1,141 @@
+//! The form of a webhook, for a new one and for one that exists (part 2, "Webhook Configuration"). It is checked in the browser
+//! by the server's own rules before it is sent, and works without JavaScript.
+
+use domain::{Permission, api::Source, validate_webhook};
+use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*};
+use leptos_router::hooks::use_query_map;
+
+use super::{event_choice::EventChoices, header_rows::HeaderRows};
+use crate::{
+    calls::{event_types::EventChoice, webhook_form::WebhookForm, webhooks::SaveWebhook},
+    components::field::{FieldError, FormProblem, Refusal, SelectField, TextField},
+    session::may,
+};
+
+/// An example of a filter.
+const FILTER_EXAMPLE: &str = "[{\"path\": \"job.status\", \"op\": \"eq\", \"value\": \"active\"}]";
+
+/// The form.
+#[component]
+pub fn WebhookEditor(
+    /// What is in it at first.
+    form: WebhookForm,
+    /// The events that can be chosen.
+    choices: Vec<EventChoice>,
+    /// The sources that it can be limited to.
+    sources: Vec<Source>,
+    /// What the form does.
+    save: ServerAction<SaveWebhook>,
+) -> impl IntoView {
+    let refusal = Refusal::of(save);
+    let query = use_query_map().get_untracked();
+    let refused_before = refusal.is_refused();
+    let form = if refused_before {
+        form.or_typed(|name| query.get(name), |name| query.get_all(name).unwrap_or_default())
+    } else {
+        form
+    };
+    let cancel = if form.id.is_empty() { "/webhooks".to_owned() } else { format!("/webhooks/{}", form.id) };
+    let known: Vec<String> = choices.iter().map(|choice| choice.name.clone()).collect();
+    let check = move |event: SubmitEvent| {
+        let Ok(SaveWebhook { form, .. }) = SaveWebhook::from_event(&event) else { return };
+        // Whether plain http is allowed to this address only the server knows.
+        let is_known = |name: &str| known.iter().any(|known| known == name);
+        if refusal.check(form.draft().and_then(|draft| validate_webhook(&draft, is_known, true))) {
+            event.prevent_default();
+        }
+    };
+    let source_options = std::iter::once((String::new(), "Whole organization".to_owned()))
+        .chain(sources.into_iter().map(|source| (source.id.to_string(), source.name)))
+        .collect::<Vec<_>>();
+    let has_more = form.source_id.len() + form.filter.len() + form.header_names.len() > 0;
+    let pending = save.pending();
+    let may_write = may(Permission::WriteWebhooks);
+    view! {
+        <ActionForm action=save attr:class="card form" attr:novalidate=true on:submit:capture=check>
+            <FormProblem refusal />
+            <input type="hidden" name="form[id]" value=form.id />
+            <input type="hidden" name="form[version]" value=form.version />
+            <TextField
+                label="Webhook Name"
+                name="name"
+                post_as="form[name]"
+                value=form.name
+                placeholder="Job Created - Zapier"
+                required=true
+                refusal
+            />
+            <TextField
+                label="Webhook URL"
+                name="url"
+                post_as="form[url]"
+                kind="url"
+                value=form.url
+                placeholder="https://hooks.zapier.com/..."
+                hint="HTTPS required."
+                required=true
+                refusal
+            />
+            <EventChoices choices chosen=form.events refusal />
+            <TextField
+                label="Description"
+                name="description"
+                post_as="form[description]"
+                value=form.description
+                placeholder="What it is for, and whom to ask"
+                refusal
+            />
+            <details class="more" open=has_more>
+                <summary>"Scope, payload filter and custom headers"</summary>
+                <div class="stack">
+                    <SelectField
+                        label="Events from"
+                        name="source_id"
+                        post_as="form[source_id]"
+                        value=form.source_id
+                        options=source_options
+                        hint="Only events that this source publishes."
+                    />
+                    <div class="field">
+                        <label class="field-label" for="filter">
+                            "Payload filter"
+                        </label>
+                        <textarea
+                            class="input mono"
+                            id="filter"
+                            name="form[filter]"
+                            rows="4"
+                            spellcheck="false"
+                            placeholder=FILTER_EXAMPLE
+                            aria-invalid=move || refusal.field("filter").map(|_| "true")
+                            aria-describedby="filter-hint filter-error"
+                        >
+                            {form.filter}
+                        </textarea>
+                        <p class="field-hint" id="filter-hint">
+                            "Conditions on the event's data that must all hold, as JSON. Operators: eq, ne, gt, lt, contains, exists."
+                        </p>
+                        <FieldError refusal name="filter" />
+                    </div>
+                    <HeaderRows names=form.header_names refusal typed_before=refused_before />
+                </div>
+            </details>
+            <label class="check">
+                <input type="checkbox" class="checkbox" name="form[active]" value="true" checked=form.active />
+                "Active"
+            </label>
+            <div class="form-foot">
+                <a class="btn" href=cancel>
+                    "Cancel"
+                </a>
+                <span class="grow"></span>
+                <button class="btn btn-primary" disabled=move || pending.get() || !may_write>
+                    "Save"
+                </button>
+                <button class="btn" name="then" value="test" disabled=move || pending.get() || !may_write>
+                    "Save & Test"
+                </button>
+            </div>
+        </ActionForm>
+    }
+}

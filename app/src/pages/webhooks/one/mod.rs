@@ -1,0 +1,209 @@
+//! `/webhooks/{id}`: the debugger. Tabs are in the address (`?tab=`), so that each can be linked to.
+
+mod history;
+mod secret;
+mod settings;
+mod test;
+
+use domain::{Permission, WebhookState, api};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+use super::{new::form_choices, report_state};
+use crate::{
+    calls::{
+        deliveries::{list_deliveries, show_delivery},
+        webhooks::{
+            DeleteWebhook, RotateSecret, SaveWebhook, SetWebhookState, TestWebhook, reveal_secret, show_webhook,
+        },
+    },
+    components::{
+        heading::Heading,
+        icon::icon,
+        loaded::{loaded, loaded_or},
+        problem::problem_page,
+        status::webhook_status,
+    },
+    live::Live,
+    session::may,
+    time::Time,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tab {
+    Test,
+    Deliveries,
+    Settings,
+    Secret,
+}
+
+impl Tab {
+    const ALL: [(Self, &'static str, &'static str); 4] = [
+        (Self::Test, "test", "Test"),
+        (Self::Deliveries, "deliveries", "Deliveries"),
+        (Self::Settings, "settings", "Settings"),
+        (Self::Secret, "secret", "Secret"),
+    ];
+
+    fn parse(text: Option<String>) -> Self {
+        let text = text.unwrap_or_default();
+        Self::ALL.into_iter().find(|(_, name, _)| *name == text).map_or(Self::Test, |(tab, ..)| tab)
+    }
+}
+
+/// What the tabs do; made once, whichever tab is open.
+#[derive(Clone, Copy)]
+struct Actions {
+    test: ServerAction<TestWebhook>,
+    save: ServerAction<SaveWebhook>,
+    state: ServerAction<SetWebhookState>,
+    delete: ServerAction<DeleteWebhook>,
+    rotate: ServerAction<RotateSecret>,
+}
+
+/// One webhook with its tabs.
+#[component]
+pub fn Webhook() -> impl IntoView {
+    let params = use_params_map();
+    let query = use_query_map();
+    let live: Live = expect_context();
+    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    let tab = Memo::new(move |_| Tab::parse(query.with(|query| query.get("tab"))));
+    let asked = move |name: &'static str| query.with(|query| query.get(name));
+    let actions = Actions {
+        test: ServerAction::new(),
+        save: ServerAction::new(),
+        state: ServerAction::new(),
+        delete: ServerAction::new(),
+        rotate: ServerAction::new(),
+    };
+    report_state(actions.state);
+    let webhook = Resource::new(
+        move || (id.get(), actions.save.version().get(), actions.state.version().get()),
+        |(id, ..)| show_webhook(id),
+    );
+    let choices = Resource::new(|| (), |()| form_choices());
+    let result = Resource::new(
+        move || asked("delivery").filter(|_| tab.get() == Tab::Test),
+        |delivery| async move {
+            match delivery {
+                Some(delivery) => show_delivery(delivery).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
+    let history = Resource::new(
+        move || (id.get(), tab.get(), asked("cursor"), live.reopened.get()),
+        |(id, tab, cursor, _)| async move {
+            let (limit, within_hours) = match tab {
+                Tab::Test => (20, Some(24)),
+                Tab::Deliveries => (50, None),
+                Tab::Settings | Tab::Secret => return Ok(None),
+            };
+            let query = api::DeliveryQuery {
+                webhook_id: id.parse().ok(),
+                limit: Some(limit),
+                cursor: cursor.filter(|_| tab == Tab::Deliveries),
+                ..api::DeliveryQuery::default()
+            };
+            list_deliveries(query, within_hours).await.map(Some)
+        },
+    );
+    let secret = Resource::new(
+        move || (id.get(), tab.get() == Tab::Secret && asked("show").is_some()),
+        |(id, shown)| async move { if shown { reveal_secret(id).await.map(Some) } else { Ok(None) } },
+    );
+    let show = move |webhook: api::Webhook| {
+        let head = head(&webhook, actions.state, tab);
+        let webhook = StoredValue::new(webhook);
+        let body = move || {
+            let webhook = webhook.get_value();
+            match tab.get() {
+                Tab::Test => {
+                    loaded(choices, move |(choices, _)| test::tab(&webhook, &choices, actions.test, result, history))
+                }
+                Tab::Deliveries => {
+                    let cursor = asked("cursor");
+                    loaded(history, move |page| history::tab(&webhook, page, cursor.is_some()))
+                }
+                Tab::Settings => loaded(choices, move |(choices, sources)| {
+                    settings::tab(&webhook, choices, sources, actions.save, actions.delete)
+                }),
+                Tab::Secret => loaded(secret, move |secret| secret::tab(&webhook, secret, actions.rotate)),
+            }
+        };
+        view! {
+            <div class="page">
+                {head}
+                {body}
+            </div>
+        }
+    };
+    loaded_or(webhook, show, problem_page)
+}
+
+fn head(webhook: &api::Webhook, state: ServerAction<SetWebhookState>, tab: Memo<Tab>) -> AnyView {
+    let id = webhook.id.to_string();
+    let path = format!("/webhooks/{id}");
+    let (next, verb, verb_icon) = match webhook.state {
+        WebhookState::Active => ("disabled", "Disable", "pause"),
+        WebhookState::Paused | WebhookState::Disabled => ("active", "Enable", "play"),
+    };
+    let tabs = Tab::ALL.map(|(it, name, title)| {
+        let key = match it {
+            Tab::Test => Some("t"),
+            Tab::Deliveries => Some("l"),
+            Tab::Settings => Some("e"),
+            Tab::Secret => None,
+        };
+        view! {
+            <a
+                href=format!("{path}?tab={name}")
+                aria-current=move || (tab.get() == it).then_some("page")
+                aria-keyshortcuts=key
+                data-noscroll=""
+            >
+                {title}
+            </a>
+        }
+    });
+    view! {
+        <p class="crumbs">
+            <a class="quiet" href="/webhooks">
+                "Webhooks"
+            </a>
+            " / Webhook Debugger"
+        </p>
+        <div class="page-head">
+            <div class="page-title">
+                <Heading text=webhook.name.clone() />
+                {webhook_status(webhook.state)}
+            </div>
+            {may(Permission::WriteWebhooks)
+                .then(|| {
+                    view! {
+                        <ActionForm action=state>
+                            <input type="hidden" name="id" value=id />
+                            <button class="btn" name="state" value=next>
+                                {icon(verb_icon)}
+                                {verb}
+                            </button>
+                        </ActionForm>
+                    }
+                })}
+        </div>
+        <p class="mono muted break">{webhook.url.clone()}</p>
+        {(!webhook.description.is_empty()).then(|| view! { <p class="muted">{webhook.description.clone()}</p> })}
+        {webhook
+            .state_reason
+            .clone()
+            .map(|reason| view! { <p class="notice notice-warn">{icon("alert")} {reason}</p> })}
+        {webhook
+            .last_triggered_at
+            .map(|at| view! { <p class="muted">"Last triggered " <Time at /></p> })}
+        <nav class="tabs" aria-label="Webhook">
+            {tabs}
+        </nav>
+    }
+    .into_any()
+}

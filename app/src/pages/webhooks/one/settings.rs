@@ -1,0 +1,69 @@
+//! Changing a webhook, and the end of it.
+
+use domain::{
+    Permission,
+    api::{Source, Webhook},
+};
+use leptos::prelude::*;
+
+use crate::{
+    calls::{
+        event_types::EventChoice,
+        webhook_form::WebhookForm,
+        webhooks::{DeleteWebhook, SaveWebhook},
+    },
+    components::{
+        field::{FormProblem, Refusal},
+        icon::icon,
+    },
+    pages::webhooks::form::WebhookEditor,
+    session::may,
+};
+
+/// The tab.
+pub fn tab(
+    webhook: &Webhook,
+    choices: Vec<EventChoice>,
+    sources: Vec<Source>,
+    save: ServerAction<SaveWebhook>,
+    delete: ServerAction<DeleteWebhook>,
+) -> AnyView {
+    let form = WebhookForm::of(webhook);
+    view! {
+        <div class="stack-wide page-narrow">
+            <WebhookEditor form choices sources save />
+            {may(Permission::WriteWebhooks).then(|| deletion(webhook, delete))}
+        </div>
+    }
+    .into_any()
+}
+
+fn deletion(webhook: &Webhook, delete: ServerAction<DeleteWebhook>) -> AnyView {
+    let refusal = Refusal::of(delete);
+    let pending = delete.pending();
+    let (id, name) = (webhook.id.to_string(), webhook.name.clone());
+    let tries = webhook.delivered_30d + webhook.failed_30d;
+    view! {
+        <section class="card danger" aria-labelledby="delete">
+            <h2 id="delete">"Delete webhook"</h2>
+            <p class="muted">
+                "It stops receiving events at once. Disabling keeps it and can be undone; deleting cannot."
+            </p>
+            <details class="confirm">
+                <summary class="btn btn-danger">{icon("trash")} "Delete webhook"</summary>
+                <ActionForm action=delete attr:class="confirm-box">
+                    <FormProblem refusal />
+                    <p>
+                        "Delete " <strong>{name}</strong>
+                        {format!(" for good? It made {tries} tries in the last 30 days.")}
+                    </p>
+                    <input type="hidden" name="id" value=id />
+                    <button class="btn btn-danger" disabled=pending>
+                        "Yes, delete it"
+                    </button>
+                </ActionForm>
+            </details>
+        </section>
+    }
+    .into_any()
+}

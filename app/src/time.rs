@@ -1,0 +1,98 @@
+//! Moments on the screen. The server writes them absolute and in UTC; the browser takes over after hydration with relative
+//! words, and the local time on hover. Nothing here asks a clock before hydration: the first render is the same on both sides.
+
+use domain::{Timestamp, human_ms};
+use leptos::prelude::*;
+
+/// What the page knows of the time.
+#[derive(Clone, Copy)]
+pub struct Clock {
+    /// False until the page is live.
+    pub hydrated: RwSignal<bool>,
+    /// The browser's time, in milliseconds since the epoch, moved once a second; 0 until the page is live.
+    now: RwSignal<i64>,
+}
+
+impl Clock {
+    /// A clock that starts when the page is live.
+    pub fn provide() -> Self {
+        let clock = Self { hydrated: RwSignal::new(false), now: RwSignal::new(0) };
+        provide_context(clock);
+        Effect::new(move |_| {
+            clock.now.set(browser_now());
+            clock.hydrated.set(true);
+            _ = set_interval(move || clock.now.set(browser_now()), std::time::Duration::from_secs(1));
+        });
+        clock
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "milliseconds since the epoch are far below 2^53")]
+fn browser_now() -> i64 {
+    js_sys::Date::now() as i64
+}
+
+/// `2026-11-22 10:00:00 UTC`.
+pub fn utc(at: Timestamp) -> String {
+    let text = at.to_string();
+    format!("{} {} UTC", &text[..10], &text[11..19])
+}
+
+/// The same in the browser's time zone and language.
+#[expect(clippy::cast_precision_loss, reason = "milliseconds since the epoch are far below 2^53")]
+fn local(at: Timestamp) -> String {
+    let date = js_sys::Date::new(&wasm_bindgen::JsValue::from_f64(at.millis() as f64));
+    String::from(date.to_string())
+}
+
+/// `12 s ago`, `in 3 min`.
+fn relative(at: Timestamp, now: i64) -> String {
+    let ms = now - at.millis();
+    let coarse = match ms.abs() {
+        0..5_000 => return "just now".to_owned(),
+        ms @ 5_000..60_000 => ms / 1_000 * 1_000,
+        ms @ 60_000..3_600_000 => ms / 60_000 * 60_000,
+        ms @ 3_600_000..86_400_000 => ms / 3_600_000 * 3_600_000,
+        ms => ms / 86_400_000 * 86_400_000,
+    };
+    if ms < 0 { format!("in {}", human_ms(coarse)) } else { format!("{} ago", human_ms(coarse)) }
+}
+
+/// A moment: relative, with the absolute time on hover.
+#[component]
+pub fn Time(
+    /// The moment.
+    at: Timestamp,
+) -> impl IntoView {
+    let Clock { hydrated, now } = expect_context();
+    view! {
+        <time
+            class="time"
+            datetime=at.to_string()
+            title=move || if hydrated.get() { local(at) } else { utc(at) }
+        >
+            {move || match now.get() {
+                0 => utc(at),
+                now => relative(at, now),
+            }}
+        </time>
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words() {
+        let at = Timestamp::from_millis(1_000_000_000);
+        let after = |ms: i64| relative(at, at.millis() + ms);
+        assert_eq!(after(1_000), "just now");
+        assert_eq!(after(12_900), "12 s ago");
+        assert_eq!(after(61_000), "1 min ago");
+        assert_eq!(after(7_300_000), "2 h ago");
+        assert_eq!(after(90_000_000), "1 d ago");
+        assert_eq!(after(-30_000), "in 30 s");
+        assert_eq!(utc(at), "1970-01-12 13:46:40 UTC");
+    }
+}

@@ -1,0 +1,140 @@
+//! The index of the product: every path, grouped by caller, with what its caller must be allowed to do.
+
+use axum::{
+    Router,
+    http::header::CONTENT_TYPE,
+    middleware,
+    response::IntoResponse,
+    routing::{any, get},
+};
+use domain::Permission as P;
+use tower_http::compression::{
+    CompressionLayer,
+    predicate::{NotForContentType, Predicate, SizeAbove},
+};
+use utoipa_axum::{router::OpenApiRouter, routes};
+
+use super::{
+    Shared,
+    auth::{needs, signed_in},
+    docs, health, inspect, live, pages,
+    openapi::{self, at},
+    problem, request,
+    v1::{
+        api_keys, audit, deliveries, event_types, events, inspector, me, members, overview, sources, webhooks,
+    },
+};
+
+/// Answers smaller than this are not compressed, in bytes: they fit into one packet anyway.
+const COMPRESS_ABOVE: u64 = 1024;
+
+/// The REST API.
+pub fn routes() -> OpenApiRouter<Shared> {
+    let v1 = OpenApiRouter::with_openapi(openapi::head())
+        // Programs: publish
+        .routes(needs(P::SendEvents, routes!(events::publish)))
+        .routes(needs(P::SendEvents, routes!(events::publish_batch)))
+        .routes(needs(P::ReadEvents, routes!(events::list)))
+        .routes(needs(P::ReadEvents, routes!(events::show)))
+        .routes(needs(P::ReadDeliveries, routes!(events::deliveries)))
+        // Whoever looks after webhooks
+        .routes(needs(P::ReadWebhooks, routes!(webhooks::list)))
+        .routes(needs(P::WriteWebhooks, routes!(webhooks::create)))
+        .routes(needs(P::ReadWebhooks, routes!(webhooks::show)))
+        .routes(needs(P::WriteWebhooks, routes!(webhooks::update)))
+        .routes(needs(P::WriteWebhooks, routes!(webhooks::delete)))
+        .routes(needs(P::WriteWebhooks, routes!(webhooks::set_state)))
+        .routes(needs(P::TestWebhooks, routes!(webhooks::test)))
+        .routes(needs(P::ReadSecrets, routes!(webhooks::secret)))
+        .routes(needs(P::WriteWebhooks, routes!(webhooks::rotate_secret)))
+        .routes(needs(P::ReadDeliveries, routes!(webhooks::deliveries)))
+        .routes(needs(P::ReadDeliveries, routes!(deliveries::list)))
+        .routes(needs(P::ReadDeliveries, routes!(deliveries::show)))
+        .routes(needs(P::ReplayDeliveries, routes!(deliveries::replay)))
+        .routes(needs(P::ReadInspector, routes!(inspector::address)))
+        .routes(needs(P::ReadInspector, routes!(inspector::requests)))
+        .routes(needs(P::ClearInspector, routes!(inspector::clear)))
+        .routes(needs(P::ReadDeliveries, routes!(overview::show)))
+        // Whoever sets up the organization
+        .routes(needs(P::ReadEvents, routes!(event_types::list)))
+        .routes(needs(P::WriteEventTypes, routes!(event_types::create)))
+        .routes(needs(P::WriteEventTypes, routes!(event_types::delete)))
+        .routes(needs(P::ReadSources, routes!(sources::list)))
+        .routes(needs(P::WriteSources, routes!(sources::create)))
+        .routes(needs(P::WriteSources, routes!(sources::delete)))
+        .routes(needs(P::ManageApiKeys, routes!(api_keys::list)))
+        .routes(needs(P::ManageApiKeys, routes!(api_keys::create)))
+        .routes(needs(P::ManageApiKeys, routes!(api_keys::revoke)))
+        .routes(needs(P::ReadWebhooks, routes!(members::list)))
+        .routes(needs(P::ManageMembers, routes!(members::create)))
+        .routes(needs(P::ReadAudit, routes!(audit::list)))
+        // Everybody
+        .routes(signed_in(routes!(me::whoami)));
+    aliases(v1)
+}
+
+/// Paths of the systems that Signalbox takes over from. The same handlers; nothing is done twice.
+fn aliases(api: OpenApiRouter<Shared>) -> OpenApiRouter<Shared> {
+    const INTEGRATIONS: &str = "/api/integrations/webhooks";
+    const ONE_INTEGRATION: &str = "/api/integrations/webhooks/{id}";
+    const SERVICE: &str = "/api/service/webhooks";
+    const ONE_SERVICE: &str = "/api/service/webhooks/{id}";
+    api.routes(needs(P::ReadWebhooks, at(INTEGRATIONS, routes!(webhooks::list))))
+        .routes(needs(P::WriteWebhooks, at(INTEGRATIONS, routes!(webhooks::create))))
+        .routes(needs(P::WriteWebhooks, at(ONE_INTEGRATION, routes!(webhooks::update))))
+        .routes(needs(P::WriteWebhooks, at(ONE_INTEGRATION, routes!(webhooks::delete))))
+        .routes(needs(
+            P::ReadDeliveries,
+            at("/api/integrations/webhooks/{id}/deliveries", routes!(webhooks::deliveries)),
+        ))
+        .routes(needs(P::ReplayDeliveries, routes!(deliveries::replay_of_webhook)))
+        .routes(needs(P::ReadWebhooks, at(SERVICE, routes!(webhooks::list))))
+        .routes(needs(P::WriteWebhooks, at(SERVICE, routes!(webhooks::create))))
+        .routes(needs(P::WriteWebhooks, at(ONE_SERVICE, routes!(webhooks::update))))
+        .routes(needs(P::WriteWebhooks, at(ONE_SERVICE, routes!(webhooks::delete))))
+        .routes(needs(P::TestWebhooks, at("/api/service/webhooks/{id}/test", routes!(webhooks::test))))
+        .routes(needs(P::SendEvents, at("/api/service/events", routes!(events::publish))))
+        .routes(needs(P::ReadEvents, at("/api/service/events", routes!(events::list))))
+        .routes(needs(P::ReadDeliveries, at("/api/service/events/{id}/deliveries", routes!(events::deliveries))))
+}
+
+/// Everything that this server answers.
+pub fn router(shared: Shared) -> Router {
+    let (api, _) = routes().split_for_parts();
+    let compression = CompressionLayer::new()
+        .compress_when(SizeAbove::new(COMPRESS_ABOVE).and(NotForContentType::SSE).and(NotForContentType::IMAGES));
+    Router::new()
+        .merge(api)
+        .merge(described(&shared.site.public_url))
+        // Receivers' side: whoever knows the token
+        .route("/inspect/{token}", any(inspect::record))
+        .route("/inspect/{token}/{*rest}", any(inspect::record))
+        // The page that is open in a browser
+        .route("/_ui/live", live::route())
+        // Operators: probes and scrapers, from inside the network
+        .route("/livez", get(health::live))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics))
+        .route("/api/{*rest}", any(problem::unknown_path))
+        .method_not_allowed_fallback(problem::unknown_method)
+        // People: screens
+        .merge(pages::router(&shared))
+        .layer(compression)
+        .layer(middleware::from_fn_with_state(shared.clone(), request::envelope))
+        .with_state(shared)
+}
+
+/// The document and its pages, made once.
+fn described(public_url: &str) -> Router<Shared> {
+    let document = openapi::document();
+    let json = document.to_pretty_json().expect("the document has only texts, lists and maps");
+    let page = docs::page(&document, public_url);
+    let answer = |content_type: &'static str, body: String| {
+        let body = bytes::Bytes::from(body);
+        get(move || async move { ([(CONTENT_TYPE, content_type)], body).into_response() })
+    };
+    Router::new()
+        .route("/api/openapi.json", answer("application/json", json))
+        .route("/api/docs", get(move || docs::answer(page.clone())))
+        .route("/api/docs.css", answer("text/css; charset=utf-8", docs::STYLE.to_owned()))
+}

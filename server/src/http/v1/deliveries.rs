@@ -1,0 +1,78 @@
+//! Deliveries: one event on its way to one webhook.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+};
+use domain::{
+    DeliveryId, WebhookId,
+    api::{ApiError, Delivery, DeliveryDetail, DeliveryQuery, Page},
+};
+use engine::Engine;
+
+use super::{
+    super::{
+        auth::Caller,
+        json::Json,
+        query::{Id, Query, parse_id},
+    },
+    Answer, Made,
+};
+
+/// List deliveries
+///
+/// The newest first. All conditions must hold.
+#[utoipa::path(get, path = "/api/v1/deliveries", tag = "Deliveries", params(DeliveryQuery),
+    responses((status = 200, description = "One page of deliveries", body = Page<Delivery>)))]
+pub async fn list(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Query(query): Query<DeliveryQuery>,
+) -> Answer<Page<Delivery>> {
+    Ok(Json(engine.deliveries(&actor, query).await?))
+}
+
+/// Show a delivery
+///
+/// With the exact body sent and every try: when, how long, what was sent and what came back.
+#[utoipa::path(get, path = "/api/v1/deliveries/{id}", tag = "Deliveries",
+    params(("id" = DeliveryId, Path, description = "The delivery")),
+    responses((status = 200, description = "The delivery with its tries", body = DeliveryDetail)))]
+pub async fn show(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Id(id): Id<DeliveryId>,
+) -> Answer<DeliveryDetail> {
+    Ok(Json(engine.delivery(&actor, id).await?))
+}
+
+/// Replay a delivery
+///
+/// Sends the same body with the same `webhook-id` once more, as a new delivery that names this one in `replay_of`.
+#[utoipa::path(post, path = "/api/v1/deliveries/{id}/replay", tag = "Deliveries",
+    params(("id" = DeliveryId, Path, description = "The delivery to repeat")),
+    responses((status = 202, description = "The new delivery", body = Delivery)))]
+pub async fn replay(State(engine): State<Engine>, Caller(actor): Caller, Id(id): Id<DeliveryId>) -> Made<Delivery> {
+    Ok((StatusCode::ACCEPTED, Json(engine.replay(&actor, id).await?)))
+}
+
+/// Replay a delivery of a webhook
+///
+/// The same as `POST /api/v1/deliveries/{id}/replay`.
+#[utoipa::path(post, path = "/api/integrations/webhooks/{id}/replay/{deliveryId}", tag = "Aliases",
+    params(
+        ("id" = WebhookId, Path, description = "The webhook"),
+        ("deliveryId" = DeliveryId, Path, description = "Its delivery to repeat"),
+    ),
+    responses((status = 202, description = "The new delivery", body = Delivery)))]
+pub async fn replay_of_webhook(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Path((webhook, delivery)): Path<(String, String)>,
+) -> Made<Delivery> {
+    let (webhook, id): (WebhookId, DeliveryId) = (parse_id(&webhook)?, parse_id(&delivery)?);
+    if engine.delivery(&actor, id).await?.delivery.webhook_id != webhook {
+        return Err(ApiError::not_found("Delivery").into());
+    }
+    Ok((StatusCode::ACCEPTED, Json(engine.replay(&actor, id).await?)))
+}

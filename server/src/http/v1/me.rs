@@ -1,0 +1,62 @@
+//! Who the caller is.
+
+use domain::{ApiKeyId, MemberId, OrganizationId, Role, Scopes, SourceId, api::ErrorCode};
+use engine::{Actor, Who};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::{
+    super::{auth::Caller, json::Json, problem::Problem},
+    Answer,
+};
+
+/// The caller.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Me {
+    /// The organization that everything the caller sees belongs to.
+    organization_id: OrganizationId,
+    #[serde(flatten)]
+    who: Identity,
+}
+
+/// What the caller is.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Identity {
+    /// A person who is signed in.
+    Member {
+        /// Their id.
+        id: MemberId,
+        /// Their name.
+        name: String,
+        /// What they sign in with.
+        email: String,
+        /// What they may.
+        role: Role,
+    },
+    /// A program.
+    ApiKey {
+        /// The key's id.
+        id: ApiKeyId,
+        /// Its name.
+        name: String,
+        /// What it may be used for.
+        scopes: Scopes,
+        /// The source it is bound to.
+        source_id: Option<SourceId>,
+    },
+}
+
+/// Show who is calling
+///
+/// The quickest way to find out whether a key works.
+#[utoipa::path(get, path = "/api/v1/me", tag = "Overview",
+    responses((status = 200, description = "The caller", body = Me)))]
+pub async fn whoami(Caller(Actor { organization, who }): Caller) -> Answer<Me> {
+    let who = match who {
+        Who::Member { id, name, email, role } => Identity::Member { id, name, email, role },
+        Who::Key { id, name, scopes, source_id } => Identity::ApiKey { id, name, scopes, source_id },
+        Who::System => return Err(Problem::new(ErrorCode::Internal, "The system does not call itself")),
+    };
+    Ok(Json(Me { organization_id: organization, who }))
+}
