@@ -1,5 +1,5 @@
-// Browser tests against the release binary. Each test file starts the binary itself (SIGNALBOX_BIN) with a port and a data
-// folder of its own, so files share nothing and can run side by side.
+// Browser tests against the release binary (SIGNALBOX_BIN). Each worker starts the binary itself, with a port and a data folder
+// of its own, so workers share nothing and run side by side.
 import { defineConfig } from "@playwright/test";
 import { existsSync } from "node:fs";
 
@@ -9,16 +9,19 @@ const chromium = (process.env.PATH ?? "")
   .map((folder) => `${folder}/chromium`)
   .find(existsSync);
 
+const WITHOUT_JAVASCRIPT = /\.nojs\.spec\.ts$/;
+const IN_BOTH_THEMES = /\.themes\.spec\.ts$/;
+
 export default defineConfig({
   testDir: "tests",
   outputDir: "test-results",
   fullyParallel: false,
   workers: 2,
   retries: 0, // a flaky test is a bug to see
-  forbidOnly: !!process.env.CI,
+  forbidOnly: true,
   timeout: 60_000,
   expect: { timeout: 10_000 },
-  reporter: [["list"]],
+  reporter: [["list"], ["./support/no-skips.ts"]],
   use: {
     locale: "en-GB",
     timezoneId: "UTC",
@@ -26,7 +29,7 @@ export default defineConfig({
     contextOptions: { reducedMotion: "reduce" },
     trace: "retain-on-failure",
     launchOptions: {
-      executablePath: chromium,
+      ...(chromium ? { executablePath: chromium } : {}),
       args: [
         "--no-sandbox",
         "--disable-gpu",
@@ -36,13 +39,17 @@ export default defineConfig({
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        "--font-render-hinting=none",
+        "--disable-lcd-text",
         "--force-color-profile=srgb",
       ],
     },
   },
   projects: [
-    { name: "light", use: { colorScheme: "light" }, testIgnore: /\.nojs\.spec\.ts$/ },
-    { name: "dark", use: { colorScheme: "dark" }, testMatch: /\.themes\.spec\.ts$/ },
-    { name: "no-javascript", use: { javaScriptEnabled: false }, testMatch: /\.nojs\.spec\.ts$/ },
+    { name: "light", use: { colorScheme: "light" }, testIgnore: WITHOUT_JAVASCRIPT },
+    { name: "dark", use: { colorScheme: "dark" }, testMatch: IN_BOTH_THEMES },
+    { name: "no-javascript", use: { javaScriptEnabled: false }, testMatch: WITHOUT_JAVASCRIPT },
+    // `npm run screenshots`: the pictures of the README. No test, so it is not there unless it is asked for.
+    ...(process.env.UPDATE_SCREENSHOTS === "1" ? [{ name: "screenshots", testMatch: /\.screenshots\.ts$/ }] : []),
   ],
 });

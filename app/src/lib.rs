@@ -82,7 +82,7 @@ pub fn shell(assets: &Assets) -> impl IntoView + use<> {
 
 /// All pages, inside the frame when somebody is signed in.
 #[component]
-pub fn App() -> impl IntoView {
+pub fn App() -> AnyView {
     provide_meta_context();
     let clock = time::Clock::provide();
     live::Live::provide();
@@ -129,6 +129,7 @@ pub fn App() -> impl IntoView {
         </Router>
         <ToastRegion />
     }
+    .into_any()
 }
 
 /// Tells tests and measurements that the page is live, and the stylesheet that JavaScript works.

@@ -3,9 +3,6 @@
 
 use serde::{Deserialize, Serialize};
 
-/// Name of the cookie.
-pub const COOKIE: &str = "signalbox_ui";
-
 /// The choices; the default follows the system, is comfortable, and has shortcuts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Preferences {
@@ -18,41 +15,6 @@ pub struct Preferences {
 }
 
 impl Preferences {
-    /// Reads the cookie's value; what it does not know it ignores.
-    pub fn parse(text: &str) -> Self {
-        let mut preferences = Self::default();
-        for word in text.split('.') {
-            match word {
-                "light" | "dark" => preferences.theme = Some(word.to_owned()),
-                "compact" => preferences.compact = true,
-                "nokeys" => preferences.no_keys = true,
-                _ => {}
-            }
-        }
-        preferences
-    }
-
-    /// The cookie's value.
-    pub fn to_text(&self) -> String {
-        let mut words = vec![self.theme.as_deref().unwrap_or("system")];
-        words.extend(self.compact.then_some("compact"));
-        words.extend(self.no_keys.then_some("nokeys"));
-        words.join(".")
-    }
-
-    /// With the choices that were made; what is `None` stays.
-    #[must_use]
-    pub fn with(mut self, theme: Option<&str>, density: Option<&str>, keys: Option<&str>) -> Self {
-        match theme {
-            Some(theme @ ("light" | "dark")) => self.theme = Some(theme.to_owned()),
-            Some(_) => self.theme = None,
-            None => {}
-        }
-        self.compact = density.map_or(self.compact, |density| density == "compact");
-        self.no_keys = keys.map_or(self.no_keys, |keys| keys == "off");
-        self
-    }
-
     /// The attributes of `<html>` that the stylesheet and the key listener look at.
     pub fn attributes(&self) -> [(&'static str, Option<&str>); 3] {
         [
@@ -60,12 +22,6 @@ impl Preferences {
             ("data-density", self.compact.then_some("compact")),
             ("data-keys", self.no_keys.then_some("off")),
         ]
-    }
-
-    /// The choices of this request.
-    #[cfg(feature = "ssr")]
-    pub fn current() -> Self {
-        crate::ssr::cookie(COOKIE).map(|text| Self::parse(&text)).unwrap_or_default()
     }
 
     /// The choices that the page has now.
@@ -92,7 +48,54 @@ impl Preferences {
     }
 }
 
-#[cfg(test)]
+/// The cookie, which only the server reads and writes.
+#[cfg(feature = "ssr")]
+impl Preferences {
+    /// Its name.
+    pub const COOKIE: &str = "signalbox_ui";
+
+    /// The choices of this request.
+    pub fn current() -> Self {
+        crate::ssr::cookie(Self::COOKIE).map(|text| Self::parse(&text)).unwrap_or_default()
+    }
+
+    /// Reads its value; words that it does not know it ignores.
+    pub fn parse(text: &str) -> Self {
+        let mut preferences = Self::default();
+        for word in text.split('.') {
+            match word {
+                "light" | "dark" => preferences.theme = Some(word.to_owned()),
+                "compact" => preferences.compact = true,
+                "nokeys" => preferences.no_keys = true,
+                _ => {}
+            }
+        }
+        preferences
+    }
+
+    /// Its value.
+    pub fn to_text(&self) -> String {
+        let mut words = vec![self.theme.as_deref().unwrap_or("system")];
+        words.extend(self.compact.then_some("compact"));
+        words.extend(self.no_keys.then_some("nokeys"));
+        words.join(".")
+    }
+
+    /// With the choices that were made; what is `None` stays.
+    #[must_use]
+    pub fn with(mut self, theme: Option<&str>, density: Option<&str>, keys: Option<&str>) -> Self {
+        match theme {
+            Some(theme @ ("light" | "dark")) => self.theme = Some(theme.to_owned()),
+            Some(_) => self.theme = None,
+            None => {}
+        }
+        self.compact = density.map_or(self.compact, |density| density == "compact");
+        self.no_keys = keys.map_or(self.no_keys, |keys| keys == "off");
+        self
+    }
+}
+
+#[cfg(all(test, feature = "ssr"))]
 mod tests {
     use super::*;
 

@@ -63,7 +63,7 @@ fn relative(at: Timestamp, now: i64) -> String {
 pub fn Time(
     /// The moment.
     at: Timestamp,
-) -> impl IntoView {
+) -> AnyView {
     let Clock { hydrated, now } = expect_context();
     view! {
         <time
@@ -77,6 +77,7 @@ pub fn Time(
             }}
         </time>
     }
+    .into_any()
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::{
     error::Error,
+    fmt::Write as _,
     io::{self, BufRead as _, Read as _, Write as _},
     net::{Ipv4Addr, SocketAddr},
     sync::Arc,
@@ -26,6 +27,7 @@ use serde_json::value::RawValue;
 use tokio::signal::unix::{SignalKind, signal};
 
 use crate::{
+    bench,
     config::{Config, Flags, Settings},
     http::document,
     lifecycle::{GRACE, Server, open_engine, open_store},
@@ -60,6 +62,9 @@ enum Command {
     /// Events.
     #[command(subcommand)]
     Events(Events),
+    /// Measure what this machine does.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Print the OpenAPI document.
     Openapi,
     /// The configuration.
@@ -109,6 +114,12 @@ struct KeysCreate {
 }
 
 #[derive(Debug, Subcommand)]
+enum Bench {
+    /// One webhook: events accepted and delivered per second, and what they cost.
+    Deliver(bench::Options),
+}
+
+#[derive(Debug, Subcommand)]
 enum Events {
     /// Publish an event to a running server and print its answer.
     Send(EventsSend),
@@ -152,6 +163,9 @@ pub async fn run(Cli { flags, command }: Cli) -> Result<(), Box<dyn Error>> {
     if let Command::Openapi = command {
         return print(&document().to_pretty_json()?);
     }
+    if let Command::Bench(Bench::Deliver(options)) = command {
+        return Ok(bench::deliver(options).await?);
+    }
     let settings = Settings::gather(&flags, std::env::vars())?;
     if let Command::Config(ConfigCommand::Print) = command {
         return print(settings.print().trim_end());
@@ -167,13 +181,14 @@ pub async fn run(Cli { flags, command }: Cli) -> Result<(), Box<dyn Error>> {
         Command::Admin(Admin::Create(create)) => create_admin(&config, create).await,
         Command::Keys(Keys::Create(create)) => create_key(&config, create).await,
         Command::Events(Events::Send(send)) => send_event(&config, send).await,
-        Command::Openapi | Command::Config(_) => unreachable!("answered above, without a valid configuration"),
+        Command::Openapi | Command::Bench(_) | Command::Config(_) => unreachable!("answered above, without a valid configuration"),
     }
 }
 
+/// Prints in one piece, so that whoever reads along never sees half of it.
 fn print(text: &str) -> Result<(), Box<dyn Error>> {
     let mut out = io::stdout().lock();
-    writeln!(out, "{text}")?;
+    out.write_all(format!("{text}\n").as_bytes())?;
     Ok(out.flush()?)
 }
 
@@ -181,10 +196,11 @@ async fn serve(config: &Config) -> Result<(), Box<dyn Error>> {
     // Before anything can be interrupted.
     let (mut terminated, mut interrupted) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let server = Server::start(config).await?;
-    print(&format!("Signalbox is ready at {}", server.url))?;
+    let mut ready = format!("Signalbox is ready at {}", server.url);
     if server.engine.needs_setup().await? {
-        print(&format!("Set it up at {}/setup?token={}", server.url, server.engine.setup_token()))?;
+        write!(ready, "\nSet it up at {}/setup?token={}", server.url, server.engine.setup_token())?;
     }
+    print(&ready)?;
     tokio::select! {
         _ = terminated.recv() => {}
         _ = interrupted.recv() => {}

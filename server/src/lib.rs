@@ -3,6 +3,7 @@
 //! It refuses to hold rules: what may happen is decided in `engine` and `domain`.
 
 pub mod assets;
+mod bench;
 pub mod cli;
 pub mod config;
 pub mod http;

@@ -1,4 +1,5 @@
 //! Keeping how a person likes the screens.
+#![cfg_attr(feature = "ssr", expect(clippy::unused_async, reason = "a server function is async whatever it does"))]
 
 use leptos::prelude::*;
 
@@ -12,7 +13,7 @@ pub async fn save_preferences(
     #[server(default)] keys: Option<String>,
 ) -> Result<Preferences, CallError> {
     let preferences = Preferences::current().with(theme.as_deref(), density.as_deref(), keys.as_deref());
-    let (name, value) = (crate::preferences::COOKIE, preferences.to_text());
+    let (name, value) = (Preferences::COOKIE, preferences.to_text());
     crate::ssr::set_cookie(&format!("{name}={value}; Path=/; SameSite=Lax; Max-Age=31536000"));
     Ok(preferences)
 }

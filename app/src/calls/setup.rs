@@ -17,7 +17,7 @@ pub async fn create_organization(
 ) -> Result<(), CallError> {
     let visitor = ssr::visitor()?;
     let typed = [("organization", organization.clone()), ("name", name.clone()), ("email", email.clone())];
-    let form = engine::Setup { organization, name, email, password: engine::Secret::new(password) };
+    let form = engine::Setup { organization, name, email, password: engine::secrets::Secret::new(password) };
     let session = ssr::engine()?.setup(&token, form, &visitor.origin).await.map_err(|error| {
         ssr::keep_typed::<CreateOrganization>(
             error.into(),

@@ -81,6 +81,7 @@ impl WebhookForm {
         .collect()
     }
 
+    #[cfg(feature = "ssr")]
     /// What may travel back in an address after an error: everything but the values of headers, which can be credentials.
     pub fn typed(&self) -> Vec<(&'static str, &str)> {
         let mut typed = vec![

@@ -40,7 +40,7 @@ pub fn CopyButton(
     /// Whether the label is shown beside the icon.
     #[prop(optional)]
     visible: bool,
-) -> impl IntoView {
+) -> AnyView {
     let toasts = use_context::<Toasts>();
     let click = move |_| {
         copy(&text.get_untracked());
@@ -60,4 +60,5 @@ pub fn CopyButton(
             {visible.then_some(label)}
         </button>
     }
+    .into_any()
 }

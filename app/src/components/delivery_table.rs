@@ -45,7 +45,7 @@ pub fn DeliveryTable(
     /// Shown when there are no rows.
     #[prop(into)]
     empty: ViewFnOnce,
-) -> impl IntoView {
+) -> AnyView {
     let shown = RwSignal::new(rows);
     let waiting = RwSignal::new(Vec::<Delivery>::new());
     let paused = RwSignal::new(false);
@@ -83,13 +83,14 @@ pub fn DeliveryTable(
                         key=|row| (row.id, row.attempts, row.status.as_str(), row.finished_at)
                         let:row
                     >
-                        {delivery_row(row, with_webhook, may_replay.then_some(replay))}
+                        {delivery_row(&row, with_webhook, may_replay.then_some(replay))}
                     </For>
                 </tbody>
             </table>
         </div>
         <div hidden=move || !shown.read().is_empty()>{empty}</div>
     }
+    .into_any()
 }
 
 type LiveRows = (RwSignal<Vec<Delivery>>, RwSignal<Vec<Delivery>>, RwSignal<bool>);
@@ -172,7 +173,7 @@ pub fn report_replay(replay: ServerAction<ReplayDelivery>) {
     });
 }
 
-fn delivery_row(row: Delivery, with_webhook: bool, replay: Option<ServerAction<ReplayDelivery>>) -> AnyView {
+fn delivery_row(row: &Delivery, with_webhook: bool, replay: Option<ServerAction<ReplayDelivery>>) -> AnyView {
     let id = row.id.to_string();
     let kind = match row.kind {
         DeliveryKind::Event => None,
@@ -201,7 +202,7 @@ fn delivery_row(row: Delivery, with_webhook: bool, replay: Option<ServerAction<R
                     }
                 })}
             <td>{delivery_status(row.status)}</td>
-            <td class="truncate">{delivery_outcome(&row)}</td>
+            <td class="truncate">{delivery_outcome(row)}</td>
             <td class="num">{row.duration_ms.map_or_else(|| "–".to_owned(), human_ms)}</td>
             <td class="col-actions">
                 {replay

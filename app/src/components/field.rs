@@ -55,7 +55,7 @@ impl Refusal {
 pub fn FormProblem(
     /// Why the form was refused.
     refusal: Refusal,
-) -> impl IntoView {
+) -> AnyView {
     let node: NodeRef<html::Div> = NodeRef::new();
     Effect::new(move |_| {
         if refusal.get().is_none() {
@@ -78,6 +78,7 @@ pub fn FormProblem(
             {move || whole().map(|text| view! { <p class="notice notice-bad">{icon("alert")} {text}</p> })}
         </div>
     }
+    .into_any()
 }
 
 /// The message at a field.
@@ -87,12 +88,13 @@ pub fn FieldError(
     refusal: Refusal,
     /// The field's name in errors.
     name: &'static str,
-) -> impl IntoView {
+) -> AnyView {
     view! {
         <p class="field-error" id=format!("{name}-error")>
             {move || refusal.field(name)}
         </p>
     }
+    .into_any()
 }
 
 /// One line of text with its label, hint and error.
@@ -125,7 +127,7 @@ pub fn TextField(
     required: bool,
     /// Why the form was refused.
     refusal: Refusal,
-) -> impl IntoView {
+) -> AnyView {
     view! {
         <div class="field">
             <label class="field-label" for=name>
@@ -152,6 +154,7 @@ pub fn TextField(
             <FieldError refusal name />
         </div>
     }
+    .into_any()
 }
 
 /// A choice of one.
@@ -172,7 +175,7 @@ pub fn SelectField(
     /// A line that explains it.
     #[prop(optional)]
     hint: &'static str,
-) -> impl IntoView {
+) -> AnyView {
     view! {
         <div class="field">
             <label class="field-label" for=name>
@@ -181,7 +184,7 @@ pub fn SelectField(
             <select class="select" id=name name=post_as.unwrap_or(name) aria-describedby=format!("{name}-hint")>
                 {options
                     .into_iter()
-                    .map(|(option, text)| {
+                    .map(move |(option, text)| {
                         let selected = option == value;
                         view! {
                             <option value=option selected=selected>
@@ -196,4 +199,5 @@ pub fn SelectField(
             </p>
         </div>
     }
+    .into_any()
 }

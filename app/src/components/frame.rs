@@ -19,7 +19,7 @@ use crate::{
 pub fn Frame(
     /// Who is signed in.
     session: Session,
-) -> impl IntoView {
+) -> AnyView {
     let overlays = Overlays { palette: RwSignal::new(false), help: RwSignal::new(false), going: RwSignal::new(false) };
     keyboard::listen(overlays);
     let live: Live = expect_context();
@@ -83,13 +83,14 @@ pub fn Frame(
         <Palette open=overlays.palette />
         <ShortcutList overlays />
     }
+    .into_any()
 }
 
-fn logo() -> impl IntoView {
-    view! { <img class="logo" src="/favicon.svg" alt="" width="20" height="20" /> }
+fn logo() -> AnyView {
+    view! { <img class="logo" src="/favicon.svg" alt="" width="20" height="20" /> }.into_any()
 }
 
-fn nav_link(place: &'static Place, path: Memo<String>) -> impl IntoView {
+fn nav_link(place: &'static Place, path: Memo<String>) -> AnyView {
     let is_here = move || {
         let path = path.read();
         *path == place.href || (place.href != "/" && path.starts_with(&format!("{}/", place.href)))
@@ -103,9 +104,10 @@ fn nav_link(place: &'static Place, path: Memo<String>) -> impl IntoView {
             </a>
         </li>
     }
+    .into_any()
 }
 
-fn connection(live: Live) -> impl IntoView {
+fn connection(live: Live) -> AnyView {
     let state = move || match live.connection.get() {
         Connection::Off => ("live", "Live updates need JavaScript"),
         Connection::Connecting => ("live", "Connecting…"),
@@ -118,9 +120,10 @@ fn connection(live: Live) -> impl IntoView {
             {move || state().1}
         </p>
     }
+    .into_any()
 }
 
-fn person(session: Session, overlays: Overlays) -> impl IntoView {
+fn person(session: Session, overlays: Overlays) -> AnyView {
     let initial = session.name.chars().next().unwrap_or('?').to_uppercase().to_string();
     let label = format!("Account of {}", session.name);
     view! {
@@ -157,6 +160,7 @@ fn person(session: Session, overlays: Overlays) -> impl IntoView {
             </form>
         </div>
     }
+    .into_any()
 }
 
 /// Shows saved preferences as soon as the server has them.
@@ -168,7 +172,7 @@ pub fn apply_saved(save: ServerAction<SavePreferences>) {
     });
 }
 
-fn theme_form() -> impl IntoView {
+fn theme_form() -> AnyView {
     let save = ServerAction::<SavePreferences>::new();
     apply_saved(save);
     let now = Preferences::current().theme;
@@ -195,4 +199,5 @@ fn theme_form() -> impl IntoView {
                 })}
         </ActionForm>
     }
+    .into_any()
 }

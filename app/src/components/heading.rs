@@ -21,7 +21,7 @@ pub fn Heading(
     /// What the page shows.
     #[prop(into)]
     text: String,
-) -> impl IntoView {
+) -> AnyView {
     let node: NodeRef<html::H1> = NodeRef::new();
     let path = use_location().pathname;
     let LastPath(last) = expect_context();
@@ -42,4 +42,5 @@ pub fn Heading(
             {text}
         </h1>
     }
+    .into_any()
 }

@@ -3,10 +3,11 @@
 use leptos::prelude::*;
 
 /// The icon `name` of the sprite.
-pub fn icon(name: &'static str) -> impl IntoView {
+pub fn icon(name: &'static str) -> AnyView {
     view! {
         <svg class="icon" aria-hidden="true">
             <use href=format!("/icons.svg#{name}")></use>
         </svg>
     }
+    .into_any()
 }

@@ -60,7 +60,7 @@ fn matching(commands: &[Command], query: &str) -> Vec<Command> {
 pub fn Palette(
     /// Whether it is open.
     open: RwSignal<bool>,
-) -> impl IntoView {
+) -> AnyView {
     let node: NodeRef<html::Dialog> = NodeRef::new();
     let input: NodeRef<html::Input> = NodeRef::new();
     let commands = RwSignal::new(fixed());
@@ -102,7 +102,9 @@ pub fn Palette(
                 "ArrowUp" if count > 0 => selected.update(|index| *index = (*index + count - 1) % count),
                 "Enter" => {
                     let href = found.read().get(selected.get_untracked()).map(|command| command.href.clone());
-                    href.iter().for_each(|href| run(href));
+                    if let Some(href) = href {
+                        run(&href);
+                    }
                 }
                 _ => return,
             }
@@ -164,6 +166,7 @@ pub fn Palette(
             </p>
         </dialog>
     }
+    .into_any()
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub fn drive_dialog(node: NodeRef<html::Dialog>, open: RwSignal<bool>) {
 pub fn ShortcutList(
     /// Whether it is open.
     overlays: Overlays,
-) -> impl IntoView {
+) -> AnyView {
     let node: NodeRef<html::Dialog> = NodeRef::new();
     let open = overlays.help;
     drive_dialog(node, open);
@@ -68,4 +68,5 @@ pub fn ShortcutList(
             " then …"
         </div>
     }
+    .into_any()
 }

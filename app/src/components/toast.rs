@@ -65,7 +65,7 @@ impl Toasts {
 
 /// Where the notes appear.
 #[component]
-pub fn ToastRegion() -> impl IntoView {
+pub fn ToastRegion() -> AnyView {
     let toasts: Toasts = expect_context();
     view! {
         <div class="toasts" role="status">
@@ -93,4 +93,5 @@ pub fn ToastRegion() -> impl IntoView {
             </For>
         </div>
     }
+    .into_any()
 }

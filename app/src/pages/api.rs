@@ -27,7 +27,7 @@ use crate::{
 
 /// Keys.
 #[component]
-pub fn Api() -> impl IntoView {
+pub fn Api() -> AnyView {
     let create = ServerAction::<CreateApiKey>::new();
     let revoke = ServerAction::<RevokeApiKey>::new();
     let keys = Resource::new(
@@ -61,6 +61,7 @@ pub fn Api() -> impl IntoView {
             </section>
         </div>
     }
+    .into_any()
 }
 
 /// The key that was just made.

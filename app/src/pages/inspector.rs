@@ -29,7 +29,7 @@ const MOST: usize = 100;
 
 /// The receiver.
 #[component]
-pub fn Inspector() -> impl IntoView {
+pub fn Inspector() -> AnyView {
     let query = use_query_map();
     let live: Live = expect_context();
     let cursor = move || query.with(|query| query.get("cursor"));
@@ -50,6 +50,7 @@ pub fn Inspector() -> impl IntoView {
             {loaded(requests, move |page| list(page, cursor().is_some(), live))}
         </div>
     }
+    .into_any()
 }
 
 fn clear_button(clear: ServerAction<ClearInspector>) -> AnyView {

@@ -14,7 +14,7 @@ use crate::{
 
 /// Signing in.
 #[component]
-pub fn Login() -> impl IntoView {
+pub fn Login() -> AnyView {
     let query = use_query_map().get_untracked();
     let refusal = Refusal::of(ServerAction::<SignIn>::new());
     view! {
@@ -37,4 +37,5 @@ pub fn Login() -> impl IntoView {
             </form>
         </div>
     }
+    .into_any()
 }

@@ -13,7 +13,7 @@ use crate::{
 
 /// Creating the organization and its owner.
 #[component]
-pub fn Setup() -> impl IntoView {
+pub fn Setup() -> AnyView {
     let refusal = Refusal::of(ServerAction::<CreateOrganization>::new());
     let query = use_query_map().get_untracked();
     let typed = |name: &str| query.get(name).unwrap_or_default();
@@ -66,4 +66,5 @@ pub fn Setup() -> impl IntoView {
         </form>
         </div>
     }
+    .into_any()
 }

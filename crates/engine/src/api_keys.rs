@@ -162,7 +162,8 @@ impl Engine {
         fields.extend(key.source_id.map(|_| "source_id"));
         fields.extend(key.expires_at.map(|_| "expires_at"));
         let audit = self.audit_entry(actor, "api_key.created", &key.id, &fields);
-        let stored = self.inner.store.create_api_key(actor.organization, key.clone(), secrets::token_hash(&text), audit);
+        let stored =
+            self.inner.store.create_api_key(actor.organization, key.clone(), secrets::token_hash(&text), audit);
         stored.await.map_err(refused)?;
         Ok(CreatedApiKey { api_key: key, key: text })
     }

@@ -259,6 +259,7 @@ impl Engine {
         if let Err(error) = released.and(inner.store.unregister(node).await) {
             tracing::warn!(%error, "leases were not given back; they end by themselves");
         }
+        inner.store.close().await;
     }
 
     /// Whether the database answers.

@@ -31,8 +31,8 @@ pub(crate) struct Person {
 
 impl Person {
     /// Notes what is wrong in `problems`.
-    pub(crate) fn check(name: &str, email: &str, password: String, problems: &mut Problems) -> Self {
-        let person = Self { name: name.trim().to_owned(), email: normal_email(email), password: Secret::new(password) };
+    pub(crate) fn check(name: &str, email: &str, password: Secret, problems: &mut Problems) -> Self {
+        let person = Self { name: name.trim().to_owned(), email: normal_email(email), password };
         check_name(&person.name, "name", "Name", problems);
         if !is_email(&person.email) {
             problems.add("email", "Please enter a valid email address");
@@ -89,7 +89,7 @@ impl Engine {
     pub async fn create_member(&self, actor: &Actor, draft: MemberDraft) -> Result<Member> {
         actor.require(Permission::ManageMembers)?;
         let mut problems = Problems::default();
-        let person = Person::check(&draft.name, &draft.email, draft.password, &mut problems);
+        let person = Person::check(&draft.name, &draft.email, Secret::new(draft.password), &mut problems);
         problems.or(())?;
         check_room(self.inner.store.members(actor.organization).await.map_err(refused)?.len(), "members")?;
         let row = self.new_member(actor.organization, person, draft.role).await?;
@@ -128,7 +128,7 @@ mod tests {
     fn people_are_checked() {
         let problems = |name: &str, email: &str, password: &str| {
             let mut problems = Problems::default();
-            Person::check(name, email, password.to_owned(), &mut problems);
+            Person::check(name, email, Secret::new(password), &mut problems);
             problems.into_vec().into_iter().map(|problem| problem.message).collect::<Vec<_>>()
         };
         assert!(problems("Ada", "Ada@Example.com", "twelve chars").is_empty());

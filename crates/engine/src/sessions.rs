@@ -5,7 +5,6 @@
 
 use std::{
     collections::HashMap,
-    fmt,
     net::IpAddr,
     sync::{Mutex, MutexGuard, PoisonError},
 };
@@ -36,7 +35,8 @@ const MAX_HASHING: usize = 4;
 /// Characters of a browser's name that are stored.
 const MAX_USER_AGENT: usize = 300;
 /// What the password of an unknown address is compared with. Nobody knows a password that it is the hash of.
-const NOBODY: &str = "$argon2id$v=19$m=19456,t=2,p=1$c2lnbmFsYm94c2lnbmFsYg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+const NOBODY: &str =
+    "$argon2id$v=19$m=19456,t=2,p=1$c2lnbmFsYm94c2lnbmFsYg$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
 
 /// Where a request came from.
 #[derive(Debug, Clone, Default)]
@@ -48,18 +48,12 @@ pub struct Origin {
 }
 
 /// A session that has just begun.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct NewSession {
     /// The cookie's value.
-    pub token: String,
+    pub token: Secret,
     /// When it ends.
     pub expires_at: Timestamp,
-}
-
-impl fmt::Debug for NewSession {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("NewSession").field("expires_at", &self.expires_at).finish_non_exhaustive()
-    }
 }
 
 /// Slows down who guesses passwords, and bounds what guessing costs.
@@ -176,7 +170,7 @@ impl Engine {
         let actor = recognised(organization, member);
         let audit = self.audit_entry(&actor, "member.signed_in", &member_id(&actor), &[]);
         self.inner.store.create_session(organization, session, audit).await.map_err(refused)?;
-        Ok(NewSession { token, expires_at })
+        Ok(NewSession { token: Secret::new(token), expires_at })
     }
 }
 

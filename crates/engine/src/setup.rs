@@ -12,7 +12,7 @@ use crate::{
     Actor, Engine, NewSession, Origin, Result, Who,
     error::refused,
     members::{Person, check_name},
-    secrets,
+    secrets::{self, Secret},
 };
 
 /// Fewest characters of a key that the operator chose.
@@ -30,29 +30,27 @@ pub struct Setup {
     /// What the owner signs in with.
     pub email: String,
     /// At least 12 characters.
-    pub password: String,
+    pub password: Secret,
 }
 
 /// What the operator's configuration asks to be there from the beginning.
 #[derive(Clone, Default)]
 pub struct Bootstrap {
-    /// What the owner signs in with.
-    pub email: Option<String>,
-    /// The owner's password.
-    pub password: Option<String>,
+    /// What the owner signs in with, and their password.
+    pub owner: Option<(String, Secret)>,
     /// An API key of the operator's choice, of at least 32 characters.
-    pub api_key: Option<String>,
+    pub api_key: Option<Secret>,
 }
 
 impl Engine {
-    /// Whether there is no organization yet.
+    /// Whether nobody can sign in yet.
     pub async fn needs_setup(&self) -> Result<bool> {
-        Ok(self.inner.store.first_organization().await.map_err(refused)?.is_none())
+        Ok(!self.inner.store.has_members().await.map_err(refused)?)
     }
 
     /// What proves that a visitor of the setup page can read what this process prints. New with every start.
-    pub fn setup_token(&self) -> String {
-        self.inner.setup_token.clone()
+    pub fn setup_token(&self) -> &str {
+        &self.inner.setup_token
     }
 
     /// Makes the first organization and signs its owner in.
@@ -70,7 +68,7 @@ impl Engine {
 
     /// Makes what the configuration asks for, as far as it is not there. Calling it again changes nothing.
     pub async fn bootstrap(&self, bootstrap: Bootstrap) -> Result<()> {
-        if let (Some(email), Some(password)) = (bootstrap.email, bootstrap.password)
+        if let Some((email, password)) = bootstrap.owner
             && self.needs_setup().await?
         {
             let form = Setup { organization: "Default".to_owned(), name: "Owner".to_owned(), email, password };
@@ -78,13 +76,39 @@ impl Engine {
             self.found(form).await?;
         }
         let Some(key) = bootstrap.api_key else { return Ok(()) };
-        match self.inner.store.first_organization().await.map_err(refused)? {
-            Some(organization) => self.bootstrap_key(organization.id, &key).await,
-            None => {
-                tracing::warn!("the bootstrap API key is not created before there is an organization; restart after setup");
-                Ok(())
-            }
+        let organization = match self.inner.store.first_organization().await.map_err(refused)? {
+            Some(organization) => organization.id,
+            // A key alone is enough for automation; people can come later, through the setup page.
+            None => self.found_empty().await?,
+        };
+        self.bootstrap_key(organization, key.expose()).await
+    }
+
+    /// Makes the first organization with nobody in it.
+    async fn found_empty(&self) -> Result<OrganizationId> {
+        let organization = self.new_organization("Default".to_owned());
+        let operator = Actor { organization: organization.id, who: Who::System };
+        let audit = self.audit_entry(&operator, "organization.created", &organization.id, &["name"]);
+        self.inner.store.create_organization(organization, None, true, audit).await.map_err(refused)?;
+        // Another node may have been faster; then it is that one's.
+        let first = self.inner.store.first_organization().await.map_err(refused)?;
+        first.map(|organization| organization.id).ok_or_else(|| ApiError::not_found("Organization"))
+    }
+
+    fn new_organization(&self, name: String) -> OrganizationRow {
+        OrganizationRow {
+            id: self.new_id(),
+            name,
+            inspector_token: secrets::token(&*self.inner.entropy),
+            retry_policy: RetryPolicy::default(),
+            created_at: self.now(),
         }
+    }
+
+    /// The operator, acting in the first organization; `None` before there is one.
+    pub async fn operator(&self) -> Result<Option<Actor>> {
+        let first = self.inner.store.first_organization().await.map_err(refused)?;
+        Ok(first.map(|organization| Actor { organization: organization.id, who: Who::System }))
     }
 
     async fn bootstrap_key(&self, organization: OrganizationId, text: &str) -> Result<()> {
@@ -120,26 +144,28 @@ impl Engine {
         }
     }
 
-    /// Makes the first organization; `None` when there is one.
+    /// Makes the first organization with its owner, or adds the owner to one that automation made; `None` when somebody
+    /// was faster.
     async fn found(&self, form: Setup) -> Result<Option<Owner>> {
         let mut problems = Problems::default();
         let name = form.organization.trim().to_owned();
         check_name(&name, "organization", "Organization name", &mut problems);
         let person = Person::check(&form.name, &form.email, form.password, &mut problems);
         problems.or(())?;
-        let organization = OrganizationRow {
-            id: self.new_id(),
-            name,
-            inspector_token: secrets::token(&*self.inner.entropy),
-            retry_policy: RetryPolicy::default(),
-            created_at: self.now(),
-        };
-        let id = organization.id;
+        let existing = self.inner.store.first_organization().await.map_err(refused)?;
+        let id = existing.as_ref().map_or_else(|| self.new_id(), |organization| organization.id);
         let owner = self.new_member(id, person, Role::Owner).await?;
         let member = owner.member.clone();
         let operator = Actor { organization: id, who: Who::System };
-        let audit = self.audit_entry(&operator, "organization.created", &id, &["name"]);
-        if !self.inner.store.create_organization(organization, owner, true, audit).await.map_err(refused)? {
+        let made = if existing.is_some() {
+            let audit = self.audit_entry(&operator, "member.created", &member.id, &["name", "email", "role"]);
+            self.inner.store.create_first_member(owner, audit).await
+        } else {
+            let audit = self.audit_entry(&operator, "organization.created", &id, &["name"]);
+            let organization = OrganizationRow { id, ..self.new_organization(name) };
+            self.inner.store.create_organization(organization, Some(owner), true, audit).await
+        };
+        if !made.map_err(refused)? {
             return Ok(None);
         }
         self.refresh_routing().await?;

@@ -55,6 +55,18 @@ impl Store {
         matches!(self.db, Db::Postgres(_))
     }
 
+    /// Finishes what is under way and closes every connection, for all clones. What comes later is refused. When this
+    /// returns, another process may open the same SQLite file.
+    pub async fn close(&self) {
+        match &self.db {
+            Db::Sqlite(db) => {
+                db.readers.close().await;
+                db.writer.close().await;
+            }
+            Db::Postgres(pool) => pool.close().await,
+        }
+    }
+
     /// Whether the database answers.
     pub async fn ping(&self) -> Result<()> {
         db::reading!(self, db => sqlx::query("select 1").execute(db).await.map(drop))?;

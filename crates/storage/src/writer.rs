@@ -8,7 +8,7 @@
 use std::{fs::File, pin::Pin};
 
 use sqlx::{Connection, SqliteConnection};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::{Result, StoreError};
 
@@ -28,14 +28,28 @@ type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Pin<Box<dyn Futur
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
     jobs: mpsc::Sender<Job>,
+    stop: watch::Sender<bool>,
+    ended: watch::Receiver<bool>,
 }
 
 impl Writer {
     /// Takes the connection, and the lock of its file for as long as the connection lives.
     pub(crate) fn start(connection: SqliteConnection, lock: File) -> Self {
         let (jobs, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(write(connection, lock, queue));
-        Self { jobs }
+        let (stop, stopped) = watch::channel(false);
+        let (end, ended) = watch::channel(false);
+        tokio::spawn(async move {
+            write(connection, lock, queue, stopped).await;
+            end.send_replace(true);
+        });
+        Self { jobs, stop, ended }
+    }
+
+    /// Commits what is queued, takes nothing new, and closes the file.
+    pub(crate) async fn close(&self) {
+        self.stop.send_replace(true);
+        // An error means that the task is gone, which is just as well.
+        let _ = self.ended.clone().wait_for(|ended| *ended).await;
     }
 
     /// Runs `work` in the next commit; answers when it is on disk.
@@ -58,10 +72,19 @@ impl Writer {
     }
 }
 
-async fn write(mut connection: SqliteConnection, lock: File, mut queue: mpsc::Receiver<Job>) {
+async fn write(mut connection: SqliteConnection, lock: File, mut queue: mpsc::Receiver<Job>, mut stop: watch::Receiver<bool>) {
     let mut jobs = Vec::with_capacity(GROUP);
     let mut answers = Vec::with_capacity(GROUP);
-    while queue.recv_many(&mut jobs, GROUP).await > 0 {
+    loop {
+        tokio::select! {
+            biased;
+            taken = queue.recv_many(&mut jobs, GROUP) => if taken == 0 { break },
+            // Asked to, or every store is gone; what is queued is still done.
+            _ = stop.wait_for(|stop| *stop), if !queue.is_closed() => {
+                queue.close();
+                continue;
+            }
+        }
         let committed = commit(&mut connection, &mut jobs, &mut answers).await;
         if let Err(error) = &committed {
             tracing::error!(%error, "a commit failed; nothing of it was stored");

@@ -21,7 +21,7 @@ use filters::{Filters, filter_bar};
 
 /// The list.
 #[component]
-pub fn Deliveries() -> impl IntoView {
+pub fn Deliveries() -> AnyView {
     let query = use_query_map();
     let live: Live = expect_context();
     let filters = Memo::new(move |_| query.with(|query| Filters::read(|name| query.get(name))));
@@ -47,6 +47,7 @@ pub fn Deliveries() -> impl IntoView {
             {loaded(deliveries, move |page| rows(page, &filters.get_untracked()))}
         </div>
     }
+    .into_any()
 }
 
 fn rows(page: Page<Delivery>, filters: &Filters) -> AnyView {

@@ -30,7 +30,7 @@ use crate::{
 
 /// The detail.
 #[component]
-pub fn Delivery() -> impl IntoView {
+pub fn Delivery() -> AnyView {
     let params = use_params_map();
     let live: Live = expect_context();
     let toasts: Toasts = expect_context();

@@ -19,7 +19,7 @@ use crate::{
 
 /// The list.
 #[component]
-pub fn Events() -> impl IntoView {
+pub fn Events() -> AnyView {
     let query = use_query_map();
     let live: Live = expect_context();
     let asked = move |name: &str| query.with(|query| query.get(name)).filter(|text| !text.is_empty());
@@ -75,6 +75,7 @@ pub fn Events() -> impl IntoView {
             {loaded(events, show)}
         </div>
     }
+    .into_any()
 }
 
 fn table(events: Vec<EventSummary>) -> AnyView {

@@ -23,7 +23,7 @@ use crate::{
 
 /// The detail.
 #[component]
-pub fn Event() -> impl IntoView {
+pub fn Event() -> AnyView {
     let params = use_params_map();
     let live: Live = expect_context();
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));

@@ -28,7 +28,7 @@ pub fn FirstRun(
     create: ServerAction<CreateFirstWebhook>,
     /// The second step.
     test: ServerAction<SendFirstTest>,
-) -> impl IntoView {
+) -> AnyView {
     // Once seen it stays until the page is left, so that the last tick can be seen too.
     let seen = StoredValue::new(false);
     view! {
@@ -47,6 +47,7 @@ pub fn FirstRun(
             })}
         </Transition>
     }
+    .into_any()
 }
 
 fn panel(

@@ -31,7 +31,7 @@ const LATEST: u32 = 10;
 
 /// The first screen.
 #[component]
-pub fn Overview() -> impl IntoView {
+pub fn Overview() -> AnyView {
     let live: Live = expect_context();
     let create = ServerAction::<CreateFirstWebhook>::new();
     let test = ServerAction::<SendFirstTest>::new();
@@ -65,7 +65,7 @@ pub fn Overview() -> impl IntoView {
                 </a>
             </div>
             <FirstRun figures webhooks inspector create test />
-            {loaded(figures, cards)}
+            {loaded(figures, |figures| cards(&figures))}
             <section class="section">
                 <div class="section-head">
                     <h2>"Latest deliveries"</h2>
@@ -97,9 +97,10 @@ pub fn Overview() -> impl IntoView {
             </section>
         </div>
     }
+    .into_any()
 }
 
-fn cards(figures: Figures) -> impl IntoView {
+fn cards(figures: &Figures) -> AnyView {
     let tries = figures.delivered_24h + figures.failed_24h;
     let card = |title: &'static str, value: String, detail: String, href: &'static str| {
         view! {
@@ -148,6 +149,7 @@ fn cards(figures: Figures) -> impl IntoView {
             )}
         </div>
     }
+    .into_any()
 }
 
 /// `99.2%` of `tries`, cut and not rounded: 100% means all of them.

@@ -20,15 +20,12 @@ use crate::{
 
 /// All settings on one page.
 #[component]
-pub fn Settings() -> impl IntoView {
+pub fn Settings() -> AnyView {
     let query = use_query_map();
     let cursor = move || query.with(|query| query.get("cursor"));
     let save = ServerAction::<SavePreferences>::new();
     let add = ServerAction::<AddMember>::new();
-    let members = Resource::new(
-        move || add.version().get(),
-        |_| async { if may(Permission::ManageMembers) { list_members().await } else { Ok(Vec::new()) } },
-    );
+    let members = Resource::new(move || add.version().get(), |_| list_members());
     let audit = Resource::new(cursor, |cursor| async move {
         if may(Permission::ReadAudit) { list_audit(cursor).await.map(Some) } else { Ok(None) }
     });
@@ -42,15 +39,8 @@ pub fn Settings() -> impl IntoView {
                 <div class="section-head">
                     <h2 id="members">"Members"</h2>
                 </div>
-                {if may(Permission::ManageMembers) {
-                    view! {
-                        {loaded(members, members::table)}
-                        {members::form(add)}
-                    }
-                        .into_any()
-                } else {
-                    view! { <p class="empty">"Only owners manage members."</p> }.into_any()
-                }}
+                {loaded(members, members::table)}
+                {may(Permission::ManageMembers).then(|| members::form(add))}
             </section>
             <section class="section" aria-labelledby="audit">
                 <div class="section-head">
@@ -60,4 +50,5 @@ pub fn Settings() -> impl IntoView {
             </section>
         </div>
     }
+    .into_any()
 }

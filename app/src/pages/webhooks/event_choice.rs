@@ -44,7 +44,7 @@ pub fn EventChoices(
     chosen: Vec<String>,
     /// Why the form was refused.
     refusal: Refusal,
-) -> impl IntoView {
+) -> AnyView {
     let categories = categories(choices);
     let offered = |event: &String| {
         event == "*"
@@ -53,7 +53,7 @@ pub fn EventChoices(
             })
     };
     let others: Vec<String> = chosen.iter().filter(|event| !offered(event)).cloned().collect();
-    let ticked = |event: &str| chosen.iter().any(|chosen| chosen == event);
+    let ticked = move |event: &str| chosen.iter().any(|chosen| chosen == event);
     let everything = ticked("*");
     let groups = categories.into_iter().map(|category| {
         let Category { title, wildcard, events } = category;
@@ -69,7 +69,7 @@ pub fn EventChoices(
         view! {
             <fieldset class="category">
                 <legend>{title}</legend>
-                <button type="button" class="link select-all needs-js" on:click=select_all>
+                <button type="button" class="link select-all needs-js" on:click=|event| select_all(&event)>
                     "Select all"
                 </button>
                 {wildcard}
@@ -95,6 +95,7 @@ pub fn EventChoices(
             {others}
         </fieldset>
     }
+    .into_any()
 }
 
 fn event_box(event: String, description: String, on: bool, class: &'static str) -> AnyView {
@@ -113,14 +114,16 @@ fn event_box(event: String, description: String, on: bool, class: &'static str) 
 }
 
 /// Ticks all events of a category, or none if all are ticked. The wildcard stays as it is.
-fn select_all(event: MouseEvent) {
+fn select_all(event: &MouseEvent) {
     let button = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     let Some(Ok(Some(group))) = button.map(|button| button.closest("fieldset")) else { return };
     let Ok(found) = group.query_selector_all(".event:not(.event-wild) input") else { return };
     let boxes: Vec<web_sys::HtmlInputElement> =
         (0..found.length()).filter_map(|index| found.item(index)?.dyn_into().ok()).collect();
     let on = boxes.iter().any(|it| !it.checked());
-    boxes.iter().for_each(|it| it.set_checked(on));
+    for it in boxes {
+        it.set_checked(on);
+    }
 }
 
 #[cfg(test)]

@@ -26,7 +26,7 @@ pub fn WebhookEditor(
     sources: Vec<Source>,
     /// What the form does.
     save: ServerAction<SaveWebhook>,
-) -> impl IntoView {
+) -> AnyView {
     let refusal = Refusal::of(save);
     let query = use_query_map().get_untracked();
     let refused_before = refusal.is_refused();
@@ -138,4 +138,5 @@ pub fn WebhookEditor(
             </div>
         </ActionForm>
     }
+    .into_any()
 }

@@ -17,7 +17,7 @@ pub fn HeaderRows(
     refusal: Refusal,
     /// Whether the names were typed before an error without JavaScript; then their values are gone.
     typed_before: bool,
-) -> impl IntoView {
+) -> AnyView {
     let placeholder = if typed_before { "Type the value again" } else { "•••••••• (kept when empty)" };
     let mut rows: Vec<(u32, String)> = (0_u32..).zip(names).collect();
     let next = u32::try_from(rows.len()).unwrap_or_default();
@@ -51,6 +51,7 @@ pub fn HeaderRows(
             <FieldError refusal name="headers" />
         </fieldset>
     }
+    .into_any()
 }
 
 fn header_row(key: u32, name: String, kept: &'static str, rows: RwSignal<Vec<(u32, String)>>) -> AnyView {

@@ -24,7 +24,7 @@ use crate::{
 
 /// The list.
 #[component]
-pub fn Webhooks() -> impl IntoView {
+pub fn Webhooks() -> AnyView {
     let live: Live = expect_context();
     let state = ServerAction::<SetWebhookState>::new();
     let options = NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
@@ -67,6 +67,7 @@ pub fn Webhooks() -> impl IntoView {
             {loaded(webhooks, move |page| table(page, search, state))}
         </div>
     }
+    .into_any()
 }
 
 /// Says what was switched, with the way back.

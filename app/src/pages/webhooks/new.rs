@@ -22,7 +22,7 @@ pub async fn form_choices() -> Result<(Vec<EventChoice>, Vec<Source>), CallError
 
 /// Creating a webhook.
 #[component]
-pub fn NewWebhook() -> impl IntoView {
+pub fn NewWebhook() -> AnyView {
     let choices = Resource::new(|| (), |()| form_choices());
     let save = ServerAction::<SaveWebhook>::new();
     view! {
@@ -39,4 +39,5 @@ pub fn NewWebhook() -> impl IntoView {
             )}
         </div>
     }
+    .into_any()
 }

@@ -63,7 +63,7 @@ struct Actions {
 
 /// One webhook with its tabs.
 #[component]
-pub fn Webhook() -> impl IntoView {
+pub fn Webhook() -> AnyView {
     let params = use_params_map();
     let query = use_query_map();
     let live: Live = expect_context();
