@@ -8,8 +8,8 @@ export default class NoSkips implements Reporter {
     if (status === "skipped") this.#skipped.push(test.titlePath().join(" › "));
   }
 
-  onEnd(result: FullResult): { status: FullResult["status"] } {
-    if (this.#skipped.length === 0) return { status: result.status };
+  async onEnd({ status }: FullResult): Promise<{ status: FullResult["status"] }> {
+    if (this.#skipped.length === 0) return { status };
     console.error(`Skipped tests are not allowed:\n- ${this.#skipped.join("\n- ")}`);
     return { status: "failed" };
   }

@@ -18,6 +18,13 @@ export interface Answer {
   until?: Promise<unknown>;
 }
 
+/** Holds an answer back (`until: opened`) until the test calls `open`. */
+export function gate(): { opened: Promise<void>; open: () => void } {
+  let open = () => {};
+  const opened = new Promise<void>((resolve) => (open = resolve));
+  return { opened, open };
+}
+
 /** A delivery as it arrived. */
 export interface Received {
   method: string;

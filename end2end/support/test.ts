@@ -94,7 +94,7 @@ export { expect };
 
 /** Waits until a page that was loaded is live. */
 export async function hydrated(page: Page): Promise<void> {
-  await expect(page.locator("html")).toHaveAttribute("data-hydrated", "true");
+  await expect(page.locator("html")).toHaveAttribute("data-hydrated", "true", { timeout: 30_000 });
 }
 
 /** Fills in the form of `/login`. */

@@ -2,6 +2,8 @@
 //!
 //! It refuses to hold rules: what may happen is decided in `engine` and `domain`.
 
+#![recursion_limit = "256"] // the types of nested views are deep; laying out the futures that render them goes as deep
+
 pub mod assets;
 mod bench;
 pub mod cli;

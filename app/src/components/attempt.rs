@@ -101,14 +101,12 @@ pub fn headers_view(title: &'static str, headers: &[Header]) -> AnyView {
 /// The phases of a try as bars, with the figures beside them.
 fn waterfall(timing: AttemptTiming, duration_ms: i64) -> AnyView {
     let total = u32::try_from(duration_ms.max(1)).unwrap_or(u32::MAX);
-    let known = [
-        ("DNS lookup", timing.dns_ms),
-        ("Connect", timing.connect_ms),
-        ("TLS handshake", timing.tls_ms),
-        ("Waiting", timing.first_byte_ms),
-    ];
-    let spent: u32 = known.iter().filter_map(|(_, ms)| *ms).fold(0, u32::saturating_add);
-    let phases = known.into_iter().chain([("Reading", Some(total.saturating_sub(spent)))]);
+    let connecting = [("DNS lookup", timing.dns_ms), ("Connect", timing.connect_ms), ("TLS handshake", timing.tls_ms)];
+    let connected: u32 = connecting.iter().filter_map(|(_, ms)| *ms).fold(0, u32::saturating_add);
+    // The first byte is counted from the beginning of the try.
+    let waiting = timing.first_byte_ms.map(|ms| ms.saturating_sub(connected));
+    let reading = timing.first_byte_ms.map(|ms| total.saturating_sub(ms));
+    let phases = connecting.into_iter().chain([("Waiting", waiting), ("Reading", reading)]);
     let mut start = 0_u32;
     let rows = phases
         .filter_map(|(name, ms)| {

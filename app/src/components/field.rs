@@ -50,6 +50,19 @@ impl Refusal {
     }
 }
 
+/// Empties a form when its action succeeded, for those that stay on the page.
+pub fn empty_after<S>(form: NodeRef<html::Form>, action: ServerAction<S>)
+where
+    S: ServerFn<Error = CallError> + Clone + Send + Sync + 'static,
+    S::Output: Clone + Send + Sync + 'static,
+{
+    Effect::new(move |_| {
+        if let (Some(Ok(_)), Some(form)) = (&*action.value().read(), form.get()) {
+            form.reset();
+        }
+    });
+}
+
 /// At the top of a form: what is wrong with it as a whole. Moves the focus to the first refused field.
 #[component]
 pub fn FormProblem(

@@ -15,7 +15,7 @@ use crate::{
     },
     components::{
         copy::CopyButton,
-        field::{FieldError, FormProblem, Refusal, SelectField, TextField},
+        field::{FieldError, FormProblem, Refusal, SelectField, TextField, empty_after},
         heading::Heading,
         icon::icon,
         loaded::loaded,
@@ -95,6 +95,8 @@ fn created_key(create: ServerAction<CreateApiKey>) -> AnyView {
 
 fn form(sources: Vec<Source>, create: ServerAction<CreateApiKey>) -> AnyView {
     let refusal = Refusal::of(create);
+    let node = NodeRef::new();
+    empty_after(node, create);
     let typed = use_query_map().with_untracked(|query| query.get("name")).filter(|_| refusal.is_refused());
     let pending = create.pending();
     let options = std::iter::once((String::new(), "Any".to_owned()))
@@ -111,12 +113,12 @@ fn form(sources: Vec<Source>, create: ServerAction<CreateApiKey>) -> AnyView {
                     checked=scope == Scope::EventsWrite
                 />
                 <span class="mono">{scope.as_str()}</span>
-                <span class="muted">{scope.description()}</span>
+                <span class="muted scope">{scope.description()}</span>
             </label>
         }
     });
     view! {
-        <ActionForm action=create attr:class="card form" attr:novalidate=true>
+        <ActionForm action=create node_ref=node attr:class="card form" attr:novalidate=true>
             <h3>"New key"</h3>
             <FormProblem refusal />
             <TextField

@@ -118,14 +118,21 @@ fn list(page: Page<InspectorRequest>, is_later_page: bool, live: Live) -> AnyVie
     .into_any()
 }
 
+/// The event that a delivery of ours says it is, or where the request went.
+fn subject(request: &InspectorRequest) -> String {
+    let event = request.headers.iter().find(|header| header.name.to_ascii_lowercase().ends_with("-event"));
+    event.map_or_else(|| request.path.clone(), |header| header.value.clone())
+}
+
 fn row(request: InspectorRequest) -> AnyView {
+    let subject = subject(&request);
     let headers = headers_view("Headers", &request.headers);
     let body = body_view("Body", &request.body, request.truncated);
     view! {
         <details class="try">
             <summary data-row="">
                 <span class="badge mono">{request.method}</span>
-                <span class="mono truncate">{request.path}</span>
+                <span class="mono truncate">{subject}</span>
                 <span class="grow"></span>
                 {signature_status(request.signature)}
                 <Time at=request.received_at />

@@ -77,7 +77,7 @@ impl Engine {
         let audit = self.audit_entry(actor, "event_type.created", &event_type.name, &fields);
         let stored = self.inner.store.create_event_type(actor.organization, event_type.clone(), self.now(), audit);
         stored.await.map_err(refused)?;
-        self.refresh_routing().await?;
+        self.refresh_routing().await;
         Ok(event_type)
     }
 
@@ -99,7 +99,8 @@ impl Engine {
         if !deleted.await.map_err(refused)? {
             return Err(ApiError::not_found("Event type"));
         }
-        self.refresh_routing().await
+        self.refresh_routing().await;
+        Ok(())
     }
 
     /// All event types of an organization, the product's first.

@@ -62,7 +62,7 @@ pub type Result<T> = std::result::Result<T, ApiError>;
 pub(crate) const USER_AGENT: &str = concat!("Signalbox/", env!("CARGO_PKG_VERSION"));
 /// Workers that store accepted events. On SQLite their commits join; on PostgreSQL they overlap.
 const ACCEPTORS: usize = 2;
-/// How often the stored routing version is compared, on a shared database.
+/// How often the stored routing version is compared with the one in memory.
 const ROUTING_POLL: Duration = Duration::from_millis(500);
 /// How often old idempotency keys are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(600);
@@ -234,9 +234,9 @@ impl Engine {
         inner.workers.spawn(deliver::settle(Arc::clone(inner), tried));
         inner.workers.spawn(deliver::claim(Arc::clone(inner)));
         inner.workers.spawn(forget_idempotency_keys(Arc::clone(inner)));
+        inner.workers.spawn(follow_routing(Arc::clone(inner)));
         if inner.store.is_shared() {
             inner.workers.spawn(deliver::heartbeat(Arc::clone(inner)));
-            inner.workers.spawn(follow_routing(Arc::clone(inner)));
         }
     }
 
@@ -294,9 +294,12 @@ impl Engine {
         self.inner.new_id()
     }
 
-    /// Brings this node's routing table up to date after a change.
-    pub(crate) async fn refresh_routing(&self) -> Result<()> {
-        self.inner.refresh_routing().await.map_err(error::refused)
+    /// Brings this node's routing table up to date after a change. The change is stored already: when this fails, the
+    /// worker that compares versions makes up for it.
+    pub(crate) async fn refresh_routing(&self) {
+        if let Err(error) = self.inner.refresh_routing().await {
+            tracing::error!(%error, "the routing table is refreshed a moment late");
+        }
     }
 }
 
@@ -310,7 +313,7 @@ impl Inner {
     }
 }
 
-/// Notices what other nodes changed.
+/// Notices what other nodes changed, and what a refresh after a change of our own missed.
 async fn follow_routing(inner: Arc<Inner>) {
     while !stopped_within(&inner, ROUTING_POLL).await {
         if let Err(error) = inner.refresh_routing().await {

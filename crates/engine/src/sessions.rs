@@ -231,6 +231,10 @@ mod tests {
     fn an_unknown_address_costs_as_much_as_a_known_one() {
         let hash = argon2::password_hash::phc::PasswordHash::new(NOBODY).expect("a hash like those of members");
         let params = argon2::Params::try_from(&hash).expect("its parameters");
-        assert_eq!(params, argon2::Params::default());
+        let ours = argon2::Params::default();
+        assert_eq!(
+            (params.m_cost(), params.t_cost(), params.p_cost()),
+            (ours.m_cost(), ours.t_cost(), ours.p_cost())
+        );
     }
 }

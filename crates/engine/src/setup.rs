@@ -168,7 +168,7 @@ impl Engine {
         if !made.map_err(refused)? {
             return Ok(None);
         }
-        self.refresh_routing().await?;
+        self.refresh_routing().await;
         Ok(Some(Owner { organization: id, member }))
     }
 }

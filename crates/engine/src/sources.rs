@@ -30,7 +30,7 @@ impl Engine {
         let source = Source { id: self.new_id(), name, created_at: self.now() };
         let audit = self.audit_entry(actor, "source.created", &source.id, &["name"]);
         self.inner.store.create_source(actor.organization, source.clone(), audit).await.map_err(refused)?;
-        self.refresh_routing().await?;
+        self.refresh_routing().await;
         Ok(source)
     }
 
@@ -39,7 +39,10 @@ impl Engine {
         actor.require(Permission::WriteSources)?;
         let audit = self.audit_entry(actor, "source.deleted", &id, &[]);
         match self.inner.store.delete_source(actor.organization, id, audit).await.map_err(refused)? {
-            SourceRemoval::Removed => self.refresh_routing().await,
+            SourceRemoval::Removed => {
+                self.refresh_routing().await;
+                Ok(())
+            }
             SourceRemoval::InUse => {
                 let detail = "Webhooks or API keys are limited to this source. Change, delete or revoke them first.";
                 Err(ApiError::new(ErrorCode::Conflict, detail))

@@ -68,7 +68,7 @@ impl Engine {
         let sealed = self.inner.seal_headers(id, &headers);
         let stored = self.inner.store.create_webhook(actor.organization, webhook.clone(), sealed, row, audit);
         stored.await.map_err(refused)?;
-        self.refresh_routing().await?;
+        self.refresh_routing().await;
         Ok(CreatedWebhook { webhook, secret: secret.expose().to_owned() })
     }
 
@@ -107,7 +107,7 @@ impl Engine {
         if !updated.await.map_err(refused)? {
             return Err(ApiError::not_found("Webhook"));
         }
-        self.refresh_routing().await?;
+        self.refresh_routing().await;
         self.find_webhook(actor.organization, id).await
     }
 
@@ -126,7 +126,7 @@ impl Engine {
         let audit = self.audit_entry(actor, action, &id, &["state"]);
         let set = self.inner.store.set_webhook_state(actor.organization, id, state, None, self.now(), audit);
         set.await.map_err(refused)?;
-        self.refresh_routing().await?;
+        self.refresh_routing().await;
         self.find_webhook(actor.organization, id).await
     }
 
@@ -137,7 +137,8 @@ impl Engine {
         if !self.inner.store.delete_webhook(actor.organization, id, audit).await.map_err(refused)? {
             return Err(ApiError::not_found("Webhook"));
         }
-        self.refresh_routing().await
+        self.refresh_routing().await;
+        Ok(())
     }
 
     /// Makes a new secret, which signs first. The older ones sign too for `overlap_hours` (24 when not given); 0 revokes
@@ -164,7 +165,7 @@ impl Engine {
             }
             Rotation::Missing => return Err(ApiError::not_found("Webhook")),
         }
-        self.refresh_routing().await?;
+        self.refresh_routing().await;
         let previous_expires_at = Some(others_until).filter(|until| *until > now);
         Ok(RotatedSecret { secret: secret.expose().to_owned(), previous_expires_at })
     }

@@ -36,7 +36,7 @@ struct House {
 impl House {
     async fn open() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&format!("sqlite://{}", folder.path().join("test.db").display())).await.unwrap();
+        let store = Store::open(&url(&folder)).await.unwrap();
         let (clock, entropy) = (Arc::new(ManualClock::new(NOW)), Arc::new(SeededEntropy::new(7)));
         let config = EngineConfig {
             public_url: "http://127.0.0.1:3000".into(),
@@ -93,6 +93,10 @@ impl House {
         let entry = self.engine.audit(actor, None, Some(1)).await.unwrap().data.remove(0);
         (entry.action, entry.subject, entry.fields)
     }
+}
+
+fn url(folder: &TempDir) -> String {
+    format!("sqlite://{}", folder.path().join("test.db").display())
 }
 
 fn form() -> Setup {
@@ -296,7 +300,8 @@ async fn the_last_use_of_a_key_is_noted_to_the_minute() {
     }
     // Stopping waits for what was begun.
     house.engine.stop(std::time::Duration::from_secs(10)).await;
-    let key = house.store.api_key(owner.organization, created.api_key.id).await.unwrap().unwrap();
+    let store = Store::open(&url(&house.folder)).await.unwrap();
+    let key = store.api_key(owner.organization, created.api_key.id).await.unwrap().unwrap();
     assert_eq!(key.last_used_at, Some(NOW), "once, not three times");
 }
 

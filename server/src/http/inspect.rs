@@ -13,8 +13,9 @@ use serde::Serialize;
 
 use super::{body, json::Json, problem::Problem};
 
-/// How much of a body is recorded, in bytes.
-const MAX_BODY: usize = 64 * 1024;
+/// How much of a body is read, in bytes: a whole delivery of the largest event, so that its signature can be checked. The
+/// engine keeps the beginning of it.
+const MAX_BODY: usize = domain::MAX_EVENT_BYTES + 64 * 1024;
 
 #[derive(Serialize)]
 struct Received {

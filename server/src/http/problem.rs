@@ -7,7 +7,7 @@ use axum::{
     body::Body,
     http::{
         HeaderValue, Method, StatusCode, Uri,
-        header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{CONTENT_LENGTH, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE},
     },
     response::{IntoResponse, Response},
 };
@@ -55,6 +55,8 @@ pub fn write_body(response: &mut Response, request_id: &str) {
     }
     let body = serde_json::to_vec(&error).expect("an ApiError has only texts and numbers");
     *response.body_mut() = Body::from(body);
+    // A router on the way may have measured the body that was not there yet.
+    response.headers_mut().remove(CONTENT_LENGTH);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
 }
 

@@ -65,7 +65,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ManageApiKeys, routes!(api_keys::list)))
         .routes(needs(P::ManageApiKeys, routes!(api_keys::create)))
         .routes(needs(P::ManageApiKeys, routes!(api_keys::revoke)))
-        .routes(needs(P::ReadWebhooks, routes!(members::list)))
+        .routes(needs(P::ManageMembers, routes!(members::list)))
         .routes(needs(P::ManageMembers, routes!(members::create)))
         .routes(needs(P::ReadAudit, routes!(audit::list)))
         // Everybody

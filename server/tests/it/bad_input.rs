@@ -206,7 +206,9 @@ async fn other_things(app: &App) {
         assert_eq!(app.get(path).refused(404).await.detail, detail);
     }
     let reply = app.delete("/api/v1/events").send().await;
-    assert_eq!(reply.header("allow"), "GET,HEAD,POST");
+    let mut allowed: Vec<_> = reply.header("allow").split(',').collect();
+    allowed.sort_unstable();
+    assert_eq!(allowed, ["GET", "HEAD", "POST"]);
     assert_eq!(
         reply.refused(405).detail,
         "/api/v1/events does not answer DELETE; the Allow header says what it answers"

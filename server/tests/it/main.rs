@@ -14,6 +14,7 @@ mod database;
 mod events;
 mod harness;
 mod inspector;
+mod interop;
 mod live;
 mod openapi;
 mod operations;

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{App, text},
+    harness::{App, PATIENCE, text},
     on_each_database,
     receiver::{Receiver, hanging, refusing, resetting},
 };
@@ -57,8 +57,16 @@ async fn gone(app: &App) {
     let id = text(&webhook["id"]);
     let test = app.post(format!("/api/v1/webhooks/{id}/test"), json!({})).expect(200).await;
     assert_eq!(test["attempts_made"][0]["error"], "gone");
-    let webhook = app.get(format!("/api/v1/webhooks/{id}")).expect(200).await;
-    assert_eq!((&webhook["state"], &webhook["state_reason"]),
-        (&json!("disabled"), &json!("The endpoint answered 410 Gone")));
+    // It is disabled in the background, after the try is stored.
+    let disabled = async {
+        loop {
+            let webhook = app.get(format!("/api/v1/webhooks/{id}")).expect(200).await;
+            if webhook["state"] == "disabled" {
+                return webhook;
+            }
+        }
+    };
+    let webhook = tokio::time::timeout(PATIENCE, disabled).await.expect("it stays active");
+    assert_eq!(webhook["state_reason"], "The endpoint answered 410 Gone");
     app.post(format!("/api/v1/webhooks/{id}/test"), json!({})).refused(409).await;
 }

@@ -202,32 +202,33 @@ fn choice(
         })
         .collect_view();
     view! {
-        <label class="filter">
-            <span>{label}</span>
-            <select class="select" name=name on:change=|event| send_form(&event)>
+        <div class="filter">
+            <label for=name>{label}</label>
+            <select class="select" id=name name=name on:change=|event| send_form(&event)>
                 <option value="" prop:selected=move || chosen().is_none()>
                     "Any"
                 </option>
                 {options}
             </select>
-        </label>
+        </div>
     }
     .into_any()
 }
 
 fn date(label: &'static str, name: &'static str, value: impl Fn() -> String + Copy + Send + Sync + 'static) -> AnyView {
     view! {
-        <label class="filter">
-            <span>{label}</span>
+        <div class="filter">
+            <label for=name>{label}</label>
             <input
                 class="input"
                 type="datetime-local"
+                id=name
                 name=name
                 value=value()
                 prop:value=value
                 on:change=|event| send_form(&event)
             />
-        </label>
+        </div>
     }
     .into_any()
 }

@@ -29,7 +29,7 @@ pub fn Events() -> AnyView {
         |(event, cursor, ..)| list_events(EventQuery { event, cursor, limit: Some(50), ..EventQuery::default() }),
     );
     let inspector = Resource::new(|| (), |()| inspector_url());
-    let typed = asked("event").unwrap_or_default();
+    let typed = query.with_untracked(|query| query.get("event")).unwrap_or_default();
     let show = move |page: Page<EventSummary>| {
         let (event, cursor) = (asked("event"), asked("cursor"));
         if page.data.is_empty() && event.is_none() && cursor.is_none() {

@@ -123,7 +123,7 @@ fn cards(figures: &Figures) -> AnyView {
                 "Failed (24 h)",
                 figures.failed_24h.to_string(),
                 if figures.failed_24h == 0 { "none".to_owned() } else { "tries that failed".to_owned() },
-                "/deliveries?status=retrying&range=24h",
+                "/deliveries?range=24h",
             )}
             {card(
                 "Mean time (24 h)",

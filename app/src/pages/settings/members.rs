@@ -6,7 +6,7 @@ use leptos_router::hooks::use_query_map;
 
 use crate::{
     calls::members::AddMember,
-    components::field::{FormProblem, Refusal, SelectField, TextField},
+    components::field::{FormProblem, Refusal, SelectField, TextField, empty_after},
     time::Time,
 };
 
@@ -51,6 +51,8 @@ pub fn table(members: Vec<Member>) -> AnyView {
 /// Adding a member.
 pub fn form(add: ServerAction<AddMember>) -> AnyView {
     let refusal = Refusal::of(add);
+    let node = NodeRef::new();
+    empty_after(node, add);
     let query = use_query_map().get_untracked();
     let typed = move |name: &str| query.get(name).filter(|_| refusal.is_refused()).unwrap_or_default();
     let (name, email) = (typed("name"), typed("email"));
@@ -59,7 +61,7 @@ pub fn form(add: ServerAction<AddMember>) -> AnyView {
     view! {
         <details class="more" open=refusal.is_refused()>
             <summary>"Add a member"</summary>
-            <ActionForm action=add attr:class="card form" attr:novalidate=true>
+            <ActionForm action=add node_ref=node attr:class="card form" attr:novalidate=true>
                 <FormProblem refusal />
                 <TextField label="Name" name="name" value=name required=true refusal />
                 <TextField label="Email" name="email" kind="email" value=email required=true refusal />

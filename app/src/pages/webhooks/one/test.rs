@@ -36,7 +36,7 @@ pub fn tab(
     let webhook_id = webhook.id;
     view! {
         <div class="stack-wide">
-            {form(webhook, choices, test)} {loaded(result, |detail| detail.map(|detail| result_box(&detail)))}
+            {form(webhook, choices, test)} {loaded(result, move |detail| detail.map(|detail| result_box(&detail, test)))}
             <section class="section">
                 <div class="section-head">
                     <h2>"Delivery history (Last 24h)"</h2>
@@ -169,10 +169,17 @@ fn form(webhook: &Webhook, choices: &[EventChoice], test: ServerAction<TestWebho
     .into_any()
 }
 
-fn result_box(detail: &DeliveryDetail) -> AnyView {
+fn result_box(detail: &DeliveryDetail, test: ServerAction<TestWebhook>) -> AnyView {
     let last = detail.attempts_made.last();
+    let node: NodeRef<html::Section> = NodeRef::new();
+    Effect::new(move |_| {
+        // The answer of a test that was just sent is what the person waits for.
+        if let (Some(node), true) = (node.get(), test.version().get_untracked() > 0) {
+            node.scroll_into_view();
+        }
+    });
     view! {
-        <section class="card result" aria-labelledby="result">
+        <section class="card result" aria-labelledby="result" node_ref=node>
             <div class="section-head">
                 <h2 id="result">"Delivery result"</h2>
                 <a class="link" href=format!("/deliveries/{}", detail.delivery.id)>
