@@ -181,7 +181,9 @@ pub async fn run(Cli { flags, command }: Cli) -> Result<(), Box<dyn Error>> {
         Command::Admin(Admin::Create(create)) => create_admin(&config, create).await,
         Command::Keys(Keys::Create(create)) => create_key(&config, create).await,
         Command::Events(Events::Send(send)) => send_event(&config, send).await,
-        Command::Openapi | Command::Bench(_) | Command::Config(_) => unreachable!("answered above, without a valid configuration"),
+        Command::Openapi | Command::Bench(_) | Command::Config(_) => {
+            unreachable!("answered above, without a valid configuration")
+        }
     }
 }
 
@@ -232,9 +234,7 @@ async fn create_admin(config: &Config, create: AdminCreate) -> Result<(), Box<dy
         _ if engine.needs_setup().await? && role != Role::Owner => {
             Err(Problems::one("role", "There is nobody yet, so the first member must be an owner").into())
         }
-        Some(operator) => {
-            engine.create_member(&operator, MemberDraft { name, email, role, password }).await.map(drop)
-        }
+        Some(operator) => engine.create_member(&operator, MemberDraft { name, email, role, password }).await.map(drop),
         None => {
             let form = Setup { organization, name, email, password: Secret::new(password) };
             engine.setup(engine.setup_token(), form, &Origin::default()).await.map(drop)

@@ -15,7 +15,10 @@ use std::{
 
 use axum::serve::ListenerExt as _;
 use domain::api::ApiError;
-use engine::{Bootstrap, Clock, Engine, EngineConfig, Entropy, StartError, SystemClock, SystemEntropy, secrets::{MasterKey, Secret}};
+use engine::{
+    Bootstrap, Clock, Engine, EngineConfig, Entropy, StartError, SystemClock, SystemEntropy,
+    secrets::{MasterKey, Secret},
+};
 use storage::{Store, StoreError};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -125,7 +128,8 @@ impl Server {
 pub async fn open_store(config: &Config) -> Result<Store, Failure> {
     let in_folder = config.database_url.starts_with("sqlite:") || config.master_key.is_none();
     if in_folder {
-        make_folder(&config.data_dir).map_err(|error| Failure::DataFolder { folder: config.data_dir.clone(), error })?;
+        make_folder(&config.data_dir)
+            .map_err(|error| Failure::DataFolder { folder: config.data_dir.clone(), error })?;
     }
     let url = &config.database_url;
     Store::open(url).await.map_err(|error| Failure::Database(without_password(url), error))
@@ -219,8 +223,7 @@ mod tests {
 
     #[test]
     fn how_a_listener_is_reached_from_here() {
-        for (listen, reach) in
-            [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("10.0.0.1:80", "10.0.0.1:80")]
+        for (listen, reach) in [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80"), ("10.0.0.1:80", "10.0.0.1:80")]
         {
             assert_eq!(local(listen.parse().unwrap()).to_string(), reach);
         }

@@ -69,10 +69,10 @@ fn clear_button(clear: ServerAction<ClearInspector>) -> AnyView {
 fn address(url: &str) -> AnyView {
     let sample = format!("curl {url} \\\n  -H 'Content-Type: application/json' \\\n  -d '{{\"hello\":\"world\"}}'");
     view! {
-        <section class="card form" aria-labelledby="address">
+        <section class="card form">
             <h2 id="address">"Receiving URL"</h2>
             <div class="secret">
-                <input class="input mono" readonly aria-label="Receiving URL" value=url.to_owned() />
+                <input class="input mono" readonly aria-labelledby="address" value=url.to_owned() />
                 <CopyButton text=url.to_owned() label="Copy" visible=true />
             </div>
             <details class="more">

@@ -36,7 +36,10 @@ impl Engine {
         let original = original.ok_or_else(|| ApiError::not_found("Delivery"))?;
         let endpoint = self.inner.routing.current().endpoint(original.webhook_id).cloned();
         let Some(endpoint) = endpoint else {
-            return Err(ApiError::new(ErrorCode::Conflict, "The webhook was deleted; there is nowhere to send this to."));
+            return Err(ApiError::new(
+                ErrorCode::Conflict,
+                "The webhook was deleted; there is nowhere to send this to.",
+            ));
         };
         if endpoint.state != WebhookState::Active {
             let detail = format!("The webhook is {}; enable it first.", endpoint.state);
@@ -138,7 +141,8 @@ impl Inner {
             fields: vec!["state".to_owned()],
         };
         let now = self.clock.now();
-        let stored = self.store.set_webhook_state(organization, webhook, WebhookState::Disabled, Some(reason), now, audit).await;
+        let stored =
+            self.store.set_webhook_state(organization, webhook, WebhookState::Disabled, Some(reason), now, audit).await;
         let refreshed = match stored {
             Ok(_) => self.routing.refresh(&self.store, &self.keyring, &self.config, now).await.map(drop),
             Err(error) => Err(error),

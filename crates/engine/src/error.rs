@@ -9,7 +9,9 @@ use storage::StoreError;
 /// What the caller is told of a refusal by the database.
 pub(crate) fn refused(error: StoreError) -> ApiError {
     match error {
-        StoreError::Conflict("webhooks_name") => Problems::one("name", "A webhook with this name already exists").into(),
+        StoreError::Conflict("webhooks_name") => {
+            Problems::one("name", "A webhook with this name already exists").into()
+        }
         StoreError::Conflict("sources_name") => Problems::one("name", "A source with this name already exists").into(),
         StoreError::Conflict("event_types_pkey") => {
             Problems::one("name", "An event type with this name already exists").into()

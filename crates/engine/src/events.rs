@@ -19,7 +19,8 @@ const MAX_KEY: usize = 255;
 /// The exact bytes that receivers get; `data` is copied as it came.
 pub(crate) fn body(id: EventId, event_type: &str, accepted_at: Timestamp, data: &RawValue) -> Bytes {
     // Event types and ids are made of characters that JSON does not escape.
-    format!("{{\"id\":\"{id}\",\"event\":\"{event_type}\",\"timestamp\":\"{accepted_at}\",\"data\":{}}}", data.get()).into()
+    format!("{{\"id\":\"{id}\",\"event\":\"{event_type}\",\"timestamp\":\"{accepted_at}\",\"data\":{}}}", data.get())
+        .into()
 }
 
 impl Engine {

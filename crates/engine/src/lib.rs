@@ -65,7 +65,7 @@ const ACCEPTORS: usize = 2;
 /// How often the stored routing version is compared with the one in memory.
 const ROUTING_POLL: Duration = Duration::from_millis(500);
 /// How often old idempotency keys are forgotten.
-const FORGET_EVERY: Duration = Duration::from_secs(600);
+const FORGET_EVERY: Duration = Duration::from_mins(10);
 
 /// What an operator decides.
 #[derive(Debug, Clone)]
@@ -247,7 +247,9 @@ impl Engine {
         inner.stopping.cancel();
         inner.tasks.close();
         if tokio::time::timeout(grace, inner.tasks.wait()).await.is_err() {
-            tracing::warn!("requests were still in flight when the time to stop ran out; their deliveries are tried again");
+            tracing::warn!(
+                "requests were still in flight when the time to stop ran out; their deliveries are tried again"
+            );
         }
         inner.drained.cancel();
         inner.workers.close();

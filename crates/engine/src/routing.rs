@@ -88,7 +88,13 @@ impl Table {
     }
 
     /// Loads what is stored, unless it is already here. Answers whether there was something new.
-    pub(crate) async fn refresh(&self, store: &Store, keyring: &Keyring, config: &EngineConfig, now: Timestamp) -> storage::Result<bool> {
+    pub(crate) async fn refresh(
+        &self,
+        store: &Store,
+        keyring: &Keyring,
+        config: &EngineConfig,
+        now: Timestamp,
+    ) -> storage::Result<bool> {
         let _one_at_a_time = self.refreshing.lock().await;
         // Read before the rows: a change in between is loaded now and, harmlessly, once more later.
         let version = store.routing_version().await?;
@@ -111,7 +117,9 @@ impl Table {
                     snapshot.tenants.entry(organization).or_default().endpoints.push(Arc::clone(&endpoint));
                     snapshot.webhooks.insert(webhook, endpoint);
                 }
-                Err(reason) => tracing::error!(webhook.id = %webhook, reason, "a stored webhook cannot be read; its deliveries wait"),
+                Err(reason) => {
+                    tracing::error!(webhook.id = %webhook, reason, "a stored webhook cannot be read; its deliveries wait")
+                }
             }
         }
         for (organization, name) in store.custom_event_types().await? {
@@ -138,7 +146,12 @@ fn signing_key(keyring: &Keyring, row: &SecretRow) -> Option<(WebhookId, Signing
     Some((webhook, key?))
 }
 
-fn endpoint(row: RouteRow, keys: Vec<SigningKey>, keyring: &Keyring, config: &EngineConfig) -> Result<Endpoint, &'static str> {
+fn endpoint(
+    row: RouteRow,
+    keys: Vec<SigningKey>,
+    keyring: &Keyring,
+    config: &EngineConfig,
+) -> Result<Endpoint, &'static str> {
     use domain::PublicId;
     if keys.is_empty() {
         return Err("it has no secret");
@@ -147,8 +160,11 @@ fn endpoint(row: RouteRow, keys: Vec<SigningKey>, keyring: &Keyring, config: &En
     let inspector = row.url.starts_with(&inspector).then_some(config.listener);
     let mut headers = HeaderMap::new();
     if let Some(sealed) = &row.headers {
-        let text = keyring.open("webhooks", "headers", row.webhook.uuid(), sealed).map_err(|_| "its headers cannot be decrypted")?;
-        let pairs: Vec<(String, String)> = serde_json::from_str(text.expose()).map_err(|_| "its headers are not JSON")?;
+        let text = keyring
+            .open("webhooks", "headers", row.webhook.uuid(), sealed)
+            .map_err(|_| "its headers cannot be decrypted")?;
+        let pairs: Vec<(String, String)> =
+            serde_json::from_str(text.expose()).map_err(|_| "its headers are not JSON")?;
         for (name, value) in pairs {
             let name = HeaderName::try_from(name).map_err(|_| "a header name is not valid")?;
             headers.append(name, HeaderValue::try_from(value).map_err(|_| "a header value is not valid")?);

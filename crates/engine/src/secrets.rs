@@ -6,15 +6,15 @@
 
 use std::fmt;
 
-use argon2::{
-    Argon2, PasswordHasher, PasswordVerifier,
-    password_hash::phc::PasswordHash,
-};
+use argon2::{Argon2, PasswordHasher, PasswordVerifier, password_hash::phc::PasswordHash};
 use base64::{
     Engine as _,
     prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD},
 };
-use chacha20poly1305::{KeyInit, XChaCha20Poly1305, XNonce, aead::{Aead, Payload}};
+use chacha20poly1305::{
+    KeyInit, XChaCha20Poly1305, XNonce,
+    aead::{Aead, Payload},
+};
 use sha2::{Digest, Sha256};
 use storage::Store;
 use uuid::Uuid;
@@ -171,14 +171,17 @@ pub(crate) fn token_hash(token: &str) -> [u8; 32] {
 
 /// Hashes a password with Argon2id, on a thread where that may take its time.
 pub(crate) async fn hash_password(password: Secret, salt: [u8; 16]) -> Option<String> {
-    let hash = move || Argon2::default().hash_password_with_salt(password.expose().as_bytes(), &salt).ok().map(|hash| hash.to_string());
+    let hash = move || {
+        Argon2::default().hash_password_with_salt(password.expose().as_bytes(), &salt).ok().map(|hash| hash.to_string())
+    };
     tokio::task::spawn_blocking(hash).await.ok().flatten()
 }
 
 /// Whether the password is the one that was hashed.
 pub(crate) async fn is_password(password: Secret, hash: String) -> bool {
     let verify = move || {
-        PasswordHash::new(&hash).is_ok_and(|hash| Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok())
+        PasswordHash::new(&hash)
+            .is_ok_and(|hash| Argon2::default().verify_password(password.expose().as_bytes(), &hash).is_ok())
     };
     tokio::task::spawn_blocking(verify).await.unwrap_or(false)
 }

@@ -232,9 +232,6 @@ mod tests {
         let hash = argon2::password_hash::phc::PasswordHash::new(NOBODY).expect("a hash like those of members");
         let params = argon2::Params::try_from(&hash).expect("its parameters");
         let ours = argon2::Params::default();
-        assert_eq!(
-            (params.m_cost(), params.t_cost(), params.p_cost()),
-            (ours.m_cost(), ours.t_cost(), ours.p_cost())
-        );
+        assert_eq!((params.m_cost(), params.t_cost(), params.p_cost()), (ours.m_cost(), ours.t_cost(), ours.p_cost()));
     }
 }

@@ -83,8 +83,7 @@ impl TryFrom<Row> for RouteRow {
 impl Store {
     /// Changes with every change of a webhook, a secret, a source or a retry policy.
     pub async fn routing_version(&self) -> Result<i64> {
-        let version: String =
-            reading!(self, db => sqlx::query_scalar("select value from meta where name = 'routing_version'").fetch_one(db).await)?;
+        let version: String = reading!(self, db => sqlx::query_scalar("select value from meta where name = 'routing_version'").fetch_one(db).await)?;
         version.parse().map_err(|error| StoreError::corrupt("meta", "value", error))
     }
 

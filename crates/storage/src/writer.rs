@@ -23,7 +23,9 @@ const GROUP: usize = 256;
 /// Sends the answer, once it is known whether the commit succeeded.
 type Answer = Box<dyn FnOnce(Result<()>) + Send>;
 /// Runs the work; tells whether to keep what it did.
-type Job = Box<dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Pin<Box<dyn Future<Output = (bool, Answer)> + Send + 'c>> + Send>;
+type Job = Box<
+    dyn for<'c> FnOnce(&'c mut SqliteConnection) -> Pin<Box<dyn Future<Output = (bool, Answer)> + Send + 'c>> + Send,
+>;
 
 #[derive(Debug, Clone)]
 pub(crate) struct Writer {
@@ -63,7 +65,8 @@ impl Writer {
                 let outcome = work(connection).await;
                 let keep = outcome.is_ok();
                 // The caller may be gone; the work is done all the same.
-                let send: Answer = Box::new(move |committed| drop(reply.send(outcome.and_then(|value| committed.map(|()| value)))));
+                let send: Answer =
+                    Box::new(move |committed| drop(reply.send(outcome.and_then(|value| committed.map(|()| value)))));
                 (keep, send)
             })
         });
@@ -72,7 +75,12 @@ impl Writer {
     }
 }
 
-async fn write(mut connection: SqliteConnection, lock: File, mut queue: mpsc::Receiver<Job>, mut stop: watch::Receiver<bool>) {
+async fn write(
+    mut connection: SqliteConnection,
+    lock: File,
+    mut queue: mpsc::Receiver<Job>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut jobs = Vec::with_capacity(GROUP);
     let mut answers = Vec::with_capacity(GROUP);
     loop {
@@ -103,6 +111,14 @@ async fn write(mut connection: SqliteConnection, lock: File, mut queue: mpsc::Re
 
 async fn commit(connection: &mut SqliteConnection, jobs: &mut Vec<Job>, answers: &mut Vec<Answer>) -> Result<()> {
     let mut transaction = connection.begin_with("begin immediate").await?;
+    if jobs.len() == 1
+        && let Some(job) = jobs.pop()
+    {
+        // Alone, it needs no savepoint: its transaction is its own.
+        let (keep, answer) = job(&mut transaction).await;
+        answers.push(answer);
+        return Ok(if keep { transaction.commit().await? } else { transaction.rollback().await? });
+    }
     for job in jobs.drain(..) {
         let mut savepoint = transaction.begin().await?;
         let (keep, answer) = job(&mut savepoint).await;

@@ -76,7 +76,10 @@ pub async fn deliver(options: Options) -> Result<(), BenchError> {
         println!("{}", serde_json::to_string_pretty(&report).unwrap_or_default());
         return Ok(());
     }
-    println!("{} · {} events, {} at a time, {} per request", report.database, report.events, report.concurrency, report.batch);
+    println!(
+        "{} · {} events, {} at a time, {} per request",
+        report.database, report.events, report.concurrency, report.batch
+    );
     println!("  raw limit          {:>9.0} /s before, {:.0} /s after", report.raw_per_s[0], report.raw_per_s[1]);
     println!("  accepted           {:>9.0} /s", report.accepted_per_s);
     println!("  delivered          {:>9.0} /s", report.delivered_per_s);
@@ -105,7 +108,9 @@ async fn measure(options: &Options) -> Result<Report, BenchError> {
     let idle_rss_mb = server.memory_mb("VmRSS");
     create_webhook(&client, &server, &sink).await?;
     // Connections, caches and prepared statements of the first requests are not what is asked about.
-    send(options, &client, &server, &sink, &padding, options.events.min(1_000)).await?;
+    let warm_up = options.events.min(1_000);
+    send(options, &client, &server, &sink, &padding, warm_up).await?;
+    wait(&sink, warm_up).await?;
     sink.take();
 
     let (cpu, database_cpu) = (server.cpu_seconds(), postgres_cpu_seconds());
@@ -156,12 +161,17 @@ async fn raw(options: &Options, client: &Client, sink: &Sink, padding: &Arc<str>
     let began = Instant::now();
     let (client, counted, padding) = (client.clone(), sink.clone(), Arc::clone(padding));
     each(options.concurrency, options.events, move |number| {
-        let (client, target, key, sink, padding) = (client.clone(), target.clone(), key.clone(), counted.clone(), Arc::clone(&padding));
+        let (client, target, key, sink, padding) =
+            (client.clone(), target.clone(), key.clone(), counted.clone(), Arc::clone(&padding));
         async move {
             let id = format!("evt_{number:026}");
-            let body = format!("{{\"id\":\"{id}\",\"event\":\"job.created\",\"data\":{}}}", sink.data(number, &padding));
+            let body =
+                format!("{{\"id\":\"{id}\",\"event\":\"job.created\",\"data\":{}}}", sink.data(number, &padding));
             let mut headers = HeaderMap::new();
-            let signed = [("webhook-signature", key.standard(&id, "1700000000", body.as_bytes())), ("x-intime-signature", key.body(body.as_bytes()))];
+            let signed = [
+                ("webhook-signature", key.standard(&id, "1700000000", body.as_bytes())),
+                ("x-intime-signature", key.body(body.as_bytes())),
+            ];
             headers.insert("webhook-id", text(&id)?);
             headers.insert("webhook-timestamp", HeaderValue::from_static("1700000000"));
             for (name, value) in signed {
@@ -196,7 +206,8 @@ async fn send(
     let batch = options.batch;
     let (client, sink, padding) = (client.clone(), sink.clone(), Arc::clone(padding));
     each(options.concurrency, events.div_ceil(batch), move |request| {
-        let (client, target, headers, sink, padding) = (client.clone(), target.clone(), headers.clone(), sink.clone(), Arc::clone(&padding));
+        let (client, target, headers, sink, padding) =
+            (client.clone(), target.clone(), headers.clone(), sink.clone(), Arc::clone(&padding));
         async move {
             let event = |number| format!("{{\"event\":\"job.created\",\"data\":{}}}", sink.data(number, &padding));
             let body = if batch == 1 {
@@ -251,8 +262,22 @@ async fn wait(sink: &Sink, events: u64) -> Result<(), BenchError> {
     arrived.map_err(|_| BenchError::Server(format!("only {} of {events} events arrived", sink.arrived())))
 }
 
-async fn post(client: &Client, target: url::Url, headers: HeaderMap, body: Bytes, expected: u16) -> Result<u16, BenchError> {
-    let request = Request { url: target, method: Method::POST, headers, body, timeout_ms: 30_000, max_body_bytes: 64 * 1024, exempt: None };
+async fn post(
+    client: &Client,
+    target: url::Url,
+    headers: HeaderMap,
+    body: Bytes,
+    expected: u16,
+) -> Result<u16, BenchError> {
+    let request = Request {
+        url: target,
+        method: Method::POST,
+        headers,
+        body,
+        timeout_ms: 30_000,
+        max_body_bytes: 64 * 1024,
+        exempt: None,
+    };
     let response = client.send(request).await.map_err(|failure| BenchError::Server(failure.to_string()))?;
     if expected != 0 && response.status != expected {
         let body = String::from_utf8_lossy(&response.body).into_owned();

@@ -189,10 +189,12 @@ mod tests {
     fn the_command_line_wins_over_the_environment_over_the_file() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("my.toml");
-        std::fs::write(&file, "listen = '127.0.0.1:1'\nlog = 'debug'\nheader_prefix = 'X-A'\nallow_networks = ['::1', '10.0.0.0/8']")
-            .unwrap();
-        let flags =
-            Flags { config: Some(file), listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
+        std::fs::write(
+            &file,
+            "listen = '127.0.0.1:1'\nlog = 'debug'\nheader_prefix = 'X-A'\nallow_networks = ['::1', '10.0.0.0/8']",
+        )
+        .unwrap();
+        let flags = Flags { config: Some(file), listen: Some("127.0.0.1:3".to_owned()), ..Flags::default() };
         let environment = [
             ("SIGNALBOX_LISTEN", "127.0.0.1:2"),
             ("SIGNALBOX_LOG", "warn"),
@@ -206,7 +208,10 @@ mod tests {
         assert_eq!(config.listen.port(), 3);
         assert_eq!(config.log, "warn");
         assert_eq!(config.header_prefix, "X-A");
-        assert_eq!(config.allow_networks.iter().map(ToString::to_string).collect::<Vec<_>>(), ["::1/128", "10.0.0.0/8"]);
+        assert_eq!(
+            config.allow_networks.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["::1/128", "10.0.0.0/8"]
+        );
         let printed = settings.print();
         assert!(printed.contains("listen = \"127.0.0.1:3\" # --listen\n"), "{printed}");
         assert!(printed.contains("log = \"warn\" # SIGNALBOX_LOG\n"), "{printed}");

@@ -158,10 +158,7 @@ pub struct Settings(BTreeMap<&'static str, (String, Place)>);
 
 impl Settings {
     /// Asks all sources. `environment`: all variables of the process; those of other programs are passed over.
-    pub fn gather(
-        flags: &Flags,
-        environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Self, ConfigError> {
+    pub fn gather(flags: &Flags, environment: impl IntoIterator<Item = (String, String)>) -> Result<Self, ConfigError> {
         let mut settings = Self(BTreeMap::new());
         settings.add_toml(DEFAULTS, &Place::Default)?;
 
@@ -174,9 +171,8 @@ impl Settings {
                 // Tests of this repository speak to each other through these.
                 "BIN" => {}
                 _ if key.starts_with("TEST_") => {}
-                _ => from_environment.push((known(key, &name, |key| {
-                    format!("{ENVIRONMENT_PREFIX}{}", key.to_uppercase())
-                })?, value)),
+                _ => from_environment
+                    .push((known(key, &name, |key| format!("{ENVIRONMENT_PREFIX}{}", key.to_uppercase()))?, value)),
             }
         }
         match file {
@@ -264,7 +260,11 @@ impl Settings {
     }
 
     /// Parses the value of `key`, which has a default; `read` says what is expected when it cannot.
-    pub(super) fn parse<T>(&self, key: &'static str, read: impl FnOnce(&str) -> Result<T, String>) -> Result<T, ConfigError> {
+    pub(super) fn parse<T>(
+        &self,
+        key: &'static str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Result<T, ConfigError> {
         self.parse_optional(key, read).map(|value| value.expect("config.default.toml has a value"))
     }
 

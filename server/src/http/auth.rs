@@ -30,14 +30,12 @@ pub struct Needs(pub Option<Permission>);
 /// Declares that callers of `route` need `permission`, and says so in the document.
 pub fn needs(permission: Permission, route: UtoipaMethodRouter<Shared>) -> UtoipaMethodRouter<Shared> {
     let least = Role::ALL.into_iter().rev().find(|role| role.may(permission)).unwrap_or(Role::Owner);
-    let scopes: Vec<&str> =
-        Scope::ALL.into_iter().filter(|scope| scope.may(permission)).map(Scope::as_str).collect();
+    let scopes: Vec<&str> = Scope::ALL.into_iter().filter(|scope| scope.may(permission)).map(Scope::as_str).collect();
     let who = match scopes.as_slice() {
         [] => format!("Who may: members with role {least} or above. No API key."),
-        scopes => format!(
-            "Who may: members with role {least} or above; API keys with scope `{}`.",
-            scopes.join("` or `")
-        ),
+        scopes => {
+            format!("Who may: members with role {least} or above; API keys with scope `{}`.", scopes.join("` or `"))
+        }
     };
     guarded(Some(permission), &who, route)
 }
@@ -97,8 +95,7 @@ async fn identify(parts: &Parts, Shared { engine, site }: &Shared) -> Result<Act
     let Some(token) = session_token(&parts.headers, site) else {
         return Err(unauthorized("Sign in, or send an API key in the header Authorization: Bearer <API key>"));
     };
-    let actor =
-        engine.session(token).await?.ok_or_else(|| unauthorized("The session has ended; sign in again"))?;
+    let actor = engine.session(token).await?.ok_or_else(|| unauthorized("The session has ended; sign in again"))?;
     if !origin::is_safe(&parts.method) {
         origin::refuse_foreign(&parts.headers, &site.public_url, true)?;
     }

@@ -67,7 +67,12 @@ impl<'a> Page<'a> {
         for tag in tags {
             put!(self, "<h2>{}</h2><ul>", escape(text(tag, "name")));
             for Operation { value, .. } in self.operations(text(tag, "name")) {
-                put!(self, "<li><a href=\"#{}\">{}</a></li>", text(value, "operationId"), escape(text(value, "summary")));
+                put!(
+                    self,
+                    "<li><a href=\"#{}\">{}</a></li>",
+                    text(value, "operationId"),
+                    escape(text(value, "summary"))
+                );
             }
             put!(self, "</ul>");
         }
@@ -155,19 +160,22 @@ impl<'a> Page<'a> {
                 self.table(schema);
             }
         }
-        put!(self, "<h4>Try it</h4><pre tabindex=\"0\"><code>{}</code></pre></article>", escape(&self.curl(method, path, body)));
+        put!(
+            self,
+            "<h4>Try it</h4><pre tabindex=\"0\"><code>{}</code></pre></article>",
+            escape(&self.curl(method, path, body))
+        );
     }
 
     fn curl(&self, method: &str, path: &str, body: &Value) -> String {
         let option = if method == "GET" { String::new() } else { format!("-X {method} ") };
-        let mut command = format!(
-            "curl {option}{}{path} \\\n  -H \"Authorization: Bearer $SIGNALBOX_API_KEY\"",
-            self.public_url
-        );
+        let mut command =
+            format!("curl {option}{}{path} \\\n  -H \"Authorization: Bearer $SIGNALBOX_API_KEY\"", self.public_url);
         if body.is_object() {
             let example = serde_json::to_string(&body["example"]).unwrap_or_default();
             let example = example.replace('\'', "'\\''");
-            write!(command, " \\\n  -H 'Content-Type: application/json' \\\n  -d '{example}'").expect("a String takes it");
+            write!(command, " \\\n  -H 'Content-Type: application/json' \\\n  -d '{example}'")
+                .expect("a String takes it");
         }
         command
     }
@@ -206,9 +214,8 @@ impl<'a> Page<'a> {
                 fields.extend(self.fields(choice));
             }
         }
-        let required = |name: &str| {
-            schema["required"].as_array().is_some_and(|names| names.iter().any(|other| other == name))
-        };
+        let required =
+            |name: &str| schema["required"].as_array().is_some_and(|names| names.iter().any(|other| other == name));
         for (name, field) in schema["properties"].as_object().into_iter().flatten() {
             fields.push((name.as_str(), field, required(name)));
         }
@@ -226,7 +233,8 @@ impl<'a> Page<'a> {
             return format!("<a href=\"#schema-{0}\">{0}</a>", escape(name));
         }
         if let Some(values) = schema["enum"].as_array() {
-            let values: Vec<_> = values.iter().map(|value| format!("<code>{}</code>", escape(&value.to_string()))).collect();
+            let values: Vec<_> =
+                values.iter().map(|value| format!("<code>{}</code>", escape(&value.to_string()))).collect();
             return values.join(" or ");
         }
         for combined in ["oneOf", "anyOf", "allOf"] {

@@ -15,7 +15,10 @@ use domain::Permission;
 use futures_util::{Stream, stream};
 use tokio::sync::broadcast::error::RecvError;
 
-use super::{Shared, auth::{Caller, Needs}};
+use super::{
+    Shared,
+    auth::{Caller, Needs},
+};
 
 /// A comment after so much silence, so that proxies keep the connection.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);

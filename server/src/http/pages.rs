@@ -80,7 +80,9 @@ async fn receive(
     if is_call {
         origin::refuse_foreign(request.headers(), &site.public_url, token.is_some())?;
     } else if !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return Ok(super::problem::unknown_method(request.method().clone(), request.uri().clone()).await.into_response());
+        return Ok(super::problem::unknown_method(request.method().clone(), request.uri().clone())
+            .await
+            .into_response());
     }
     let actor = match &token {
         Some(token) => engine.session(token).await?,

@@ -6,11 +6,11 @@ use axum::{
     extract::{FromRequestParts, Path, rejection::PathRejection},
     http::request::Parts,
 };
+use domain::{IdError, PublicId};
 use domain::{
     Problems,
     api::{ApiError, ErrorCode},
 };
-use domain::{IdError, PublicId};
 use serde::{Deserialize, de::DeserializeOwned};
 use utoipa::IntoParams;
 

@@ -17,12 +17,10 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Shared,
     auth::{needs, signed_in},
-    docs, health, inspect, live, pages,
+    docs, health, inspect, live,
     openapi::{self, at},
-    problem, request,
-    v1::{
-        api_keys, audit, deliveries, event_types, events, inspector, me, members, overview, sources, webhooks,
-    },
+    pages, problem, request,
+    v1::{api_keys, audit, deliveries, event_types, events, inspector, me, members, overview, sources, webhooks},
 };
 
 /// Answers smaller than this are not compressed, in bytes: they fit into one packet anyway.

@@ -136,16 +136,15 @@ async fn other_organizations(app: &App) {
 }
 
 async fn keys(app: &App) {
-    let created = app
-        .post("/api/v1/api-keys", json!({"name": "Publisher", "scopes": ["events:write"]}))
-        .expect(201)
-        .await;
+    let created =
+        app.post("/api/v1/api-keys", json!({"name": "Publisher", "scopes": ["events:write"]})).expect(201).await;
     let key = text(&created["key"]);
     assert!(key.starts_with("sbk_") && key.starts_with(created["prefix"].as_str().unwrap()));
     let list = app.get("/api/v1/api-keys").send().await;
     assert!(!list.body.contains(&key) && list.body.contains("Publisher"));
 
-    let publish = || app.ask(Method::POST, "/api/v1/events").key(&key).json(json!({"event": "job.created", "data": {}}));
+    let publish =
+        || app.ask(Method::POST, "/api/v1/events").key(&key).json(json!({"event": "job.created", "data": {}}));
     publish().expect(202).await;
     let me = app.ask(Method::GET, "/api/v1/me").key(&key).expect(200).await;
     assert_eq!((&me["kind"], &me["scopes"]), (&json!("api_key"), &json!(["events:write"])));

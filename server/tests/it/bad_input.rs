@@ -41,14 +41,23 @@ async fn webhooks(app: &App) {
         (url("https://[::ffff:10.0.0.1]/"), "url", PRIVATE),
         (url("https://[fe80::1]/"), "url", PRIVATE),
         (url("https://0x0a000001/"), "url", PRIVATE),
-        (url("https://me:secret@example.com/"), "url",
-            "Webhook URL must not contain a user name or password; use a custom header"),
+        (
+            url("https://me:secret@example.com/"),
+            "url",
+            "Webhook URL must not contain a user name or password; use a custom header",
+        ),
         (set("events", json!([])), "events", "Please select at least one event to subscribe to"),
         (set("events", json!(["job.dreamt"])), "events", "Unknown event type: job.dreamt"),
-        (set("headers", json!([{"name": "Webhook-Id", "value": "x"}])), "headers",
-            "Header Webhook-Id is set by the sender and cannot be changed"),
-        (set("source_id", json!("src_01h455vb4pex5vsknk084sn02q")), "source_id",
-            "Unknown source: src_01h455vb4pex5vsknk084sn02q"),
+        (
+            set("headers", json!([{"name": "Webhook-Id", "value": "x"}])),
+            "headers",
+            "Header Webhook-Id is set by the sender and cannot be changed",
+        ),
+        (
+            set("source_id", json!("src_01h455vb4pex5vsknk084sn02q")),
+            "source_id",
+            "Unknown source: src_01h455vb4pex5vsknk084sn02q",
+        ),
     ] {
         let error = app.post("/api/v1/webhooks", body.clone()).refused(422).await;
         assert_eq!(error.field(field), Some(message), "{body}: {error:?}");
@@ -82,12 +91,21 @@ async fn events(app: &App) {
     };
     for (body, field, message) in [
         (event(json!({"event": "job.dreamt"})), "event", "Unknown event type: job.dreamt"),
-        (event(json!({"idempotency_key": ""})), "idempotency_key",
-            "An idempotency key has between 1 and 255 printable characters"),
-        (event(json!({"idempotency_key": "x".repeat(256)})), "idempotency_key",
-            "An idempotency key has between 1 and 255 printable characters"),
-        (event(json!({"source_id": "src_01h455vb4pex5vsknk084sn02q"})), "source_id",
-            "Unknown source: src_01h455vb4pex5vsknk084sn02q"),
+        (
+            event(json!({"idempotency_key": ""})),
+            "idempotency_key",
+            "An idempotency key has between 1 and 255 printable characters",
+        ),
+        (
+            event(json!({"idempotency_key": "x".repeat(256)})),
+            "idempotency_key",
+            "An idempotency key has between 1 and 255 printable characters",
+        ),
+        (
+            event(json!({"source_id": "src_01h455vb4pex5vsknk084sn02q"})),
+            "source_id",
+            "Unknown source: src_01h455vb4pex5vsknk084sn02q",
+        ),
     ] {
         let error = app.post("/api/v1/events", body).refused(422).await;
         assert_eq!(error.field(field), Some(message), "{error:?}");
@@ -100,16 +118,16 @@ async fn events(app: &App) {
     let error = batch(vec![event(json!({})), event(json!({"event": "job.dreamt"}))]).refused(422).await;
     assert_eq!(error.field("events[1].event"), Some("Unknown event type: job.dreamt"));
     let error = batch(vec![event(json!({}))]).header("idempotency-key", "k").refused(400).await;
-    assert_eq!(error.detail, "The Idempotency-Key header is for a single event; give each event its own idempotency_key");
+    assert_eq!(
+        error.detail,
+        "The Idempotency-Key header is for a single event; give each event its own idempotency_key"
+    );
     let error = app
         .post("/api/v1/events", event(json!({"idempotency_key": "a"})))
         .header("idempotency-key", "b")
         .refused(400)
         .await;
-    assert_eq!(
-        error.detail,
-        "The Idempotency-Key header and idempotency_key in the body differ; send one of them"
-    );
+    assert_eq!(error.detail, "The Idempotency-Key header and idempotency_key in the body differ; send one of them");
     assert_eq!(count(app, "/api/v1/events").await, 0);
 }
 
@@ -178,11 +196,7 @@ async fn queries(app: &App) {
             "webhook_id",
             "webhook_id: not a valid id: expected `whk_` and 26 characters",
         ),
-        (
-            "/api/v1/events?from=yesterday",
-            "from",
-            "from: expected an RFC 3339 time such as 2026-11-22T10:00:00Z",
-        ),
+        ("/api/v1/events?from=yesterday", "from", "from: expected an RFC 3339 time such as 2026-11-22T10:00:00Z"),
     ] {
         let error = app.get(path).refused(400).await;
         assert_eq!((error.errors[0].field.as_str(), error.detail.as_str()), (field, detail));

@@ -87,9 +87,8 @@ async fn signing_in_and_out(app: &App) {
     let deep = page(app, "/deliveries?status=failed", "").send().await;
     assert_eq!(leads_to(&deep), (303, "/login?next=/deliveries%3Fstatus%3Dfailed"));
     assert_eq!(page(app, "/login", "").send().await.status, 200);
-    let sign_in = |password: &str| {
-        form(app, "/_ui/sessions/sign-in", &[("email", "viewer@example.com"), ("password", password)])
-    };
+    let sign_in =
+        |password: &str| form(app, "/_ui/sessions/sign-in", &[("email", "viewer@example.com"), ("password", password)]);
     let reply = sign_in("wrong password").send().await;
     assert_eq!(reply.status, 401);
     assert!(reply.body.contains("Email or password is incorrect"), "{reply:?}");
@@ -126,7 +125,8 @@ async fn requests_of_other_sites(app: &App) {
         }
     }
     // Looking does no harm, and a key does not travel by itself.
-    let sources = app.ask(Method::GET, "/api/v1/sources").header("cookie", &session).header("sec-fetch-site", "cross-site");
+    let sources =
+        app.ask(Method::GET, "/api/v1/sources").header("cookie", &session).header("sec-fetch-site", "cross-site");
     assert_eq!(rows(&sources.expect(200).await).len(), 2);
     create("By key").key(ADMIN).header("sec-fetch-site", "cross-site").expect(201).await;
 

@@ -57,7 +57,8 @@ impl Drop for Database {
 }
 
 fn psql(url: &str, statement: &str) {
-    let output = Command::new("psql").args(["--no-psqlrc", "--quiet", "--dbname", url, "--command", statement]).output();
+    let output =
+        Command::new("psql").args(["--no-psqlrc", "--quiet", "--dbname", url, "--command", statement]).output();
     let output = output.expect("psql comes with PostgreSQL");
     assert!(output.status.success(), "{statement}: {}", String::from_utf8_lossy(&output.stderr));
 }

@@ -67,14 +67,19 @@ async fn arrives_signed(app: &App) {
     let detail = app.get(format!("/api/v1/deliveries/{}", delivery.id)).expect(200).await;
     assert_eq!(detail["request_body"], body);
     let attempt = &detail["attempts_made"][0];
-    assert_eq!((&attempt["number"], &attempt["response_status"], &attempt["response_body"]),
-        (&json!(1), &json!(200), &json!("thank you")));
+    assert_eq!(
+        (&attempt["number"], &attempt["response_status"], &attempt["response_body"]),
+        (&json!(1), &json!(200), &json!("thank you"))
+    );
     assert!(!attempt["request_headers"].to_string().contains("red"), "values of custom headers are not shown");
     assert_eq!(app.get(format!("/api/v1/events/{id}")).expect(200).await["body"], body);
     let deliveries = app.get(format!("/api/v1/events/{id}/deliveries?status=delivered")).expect(200).await;
     assert_eq!(rows(&deliveries)[0]["id"], delivery.id.to_string());
     // An event that nobody subscribed to is stored all the same.
-    assert_eq!(app.post("/api/v1/events", json!({"event": "user.created", "data": null})).expect(202).await["deliveries"], 0);
+    assert_eq!(
+        app.post("/api/v1/events", json!({"event": "user.created", "data": null})).expect(202).await["deliveries"],
+        0
+    );
 }
 
 async fn the_same_key_twice(app: &App) {

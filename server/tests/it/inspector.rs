@@ -36,8 +36,10 @@ async fn records_what_it_gets(app: &App) {
     app.ask(Method::POST, path).body("x".repeat(12 * 1024 * 1024)).expect(200).await;
     let list = app.get("/api/v1/inspector/requests").expect(200).await;
     let [huge, large, get, put] = rows(&list) else { panic!("{list}") };
-    assert_eq!((&put["method"], &put["path"], &put["body"], &put["truncated"], &put["signature"]),
-        (&json!("PUT"), &json!("/some/where?a=1%202"), &json!("hello"), &json!(false), &json!("missing")));
+    assert_eq!(
+        (&put["method"], &put["path"], &put["body"], &put["truncated"], &put["signature"]),
+        (&json!("PUT"), &json!("/some/where?a=1%202"), &json!("hello"), &json!(false), &json!("missing"))
+    );
     assert!(put["headers"].as_array().unwrap().contains(&json!({"name": "x-team", "value": "red"})));
     assert_eq!((&get["method"], &get["path"]), (&json!("GET"), &json!("")));
     for (request, character, bytes) in [(large, '\u{fffd}', 65_536), (huge, 'x', 65_536)] {

@@ -21,7 +21,12 @@ async fn every_delivery_verifies(app: &App) {
     let created = app.webhook(&receiver.url, json!({"headers": [{"name": "X-Extra", "value": "1"}]})).await;
     let first = text(&created["secret"]);
     let mut cases = Vec::new();
-    for data in [json!({}), json!({"text": "ü \u{1f600} \" \\ </script>"}), json!([1.5, null, {"deep": [[]]}]), json!("x".repeat(100_000))] {
+    for data in [
+        json!({}),
+        json!({"text": "ü \u{1f600} \" \\ </script>"}),
+        json!([1.5, null, {"deep": [[]]}]),
+        json!("x".repeat(100_000)),
+    ] {
         app.publish("job.created", data).await;
         cases.push(case(&receiver.hit().await, &[&first], &first));
     }
@@ -38,7 +43,8 @@ async fn every_delivery_verifies(app: &App) {
     cases.push(case(&receiver.hit().await, &[&first], &first));
     // During the overlap of a rotation both secrets verify; the new one signs the body.
     let webhook = text(&created["id"]);
-    let rotated = app.post(format!("/api/v1/webhooks/{webhook}/secret/rotate"), json!({"overlap_hours": 1})).expect(200).await;
+    let rotated =
+        app.post(format!("/api/v1/webhooks/{webhook}/secret/rotate"), json!({"overlap_hours": 1})).expect(200).await;
     let second = text(&rotated["secret"]);
     app.post(format!("/api/v1/webhooks/{webhook}/test"), json!({"event": "job.closed"})).expect(200).await;
     cases.push(case(&receiver.hit().await, &[&first, &second], &second));
@@ -57,7 +63,8 @@ fn wanted(variable: &str) -> String {
 
 fn case(hit: &Hit, secrets: &[&str], body_secret: &str) -> Value {
     let names = ["webhook-id", "webhook-timestamp", "webhook-signature", "x-intime-signature"];
-    let headers: serde_json::Map<String, Value> = names.iter().map(|name| ((*name).to_owned(), hit.header(name).into())).collect();
+    let headers: serde_json::Map<String, Value> =
+        names.iter().map(|name| ((*name).to_owned(), hit.header(name).into())).collect();
     let body = std::str::from_utf8(&hit.body).unwrap();
     json!({"headers": headers, "body": body, "secrets": secrets, "body_secret": body_secret})
 }

@@ -30,9 +30,8 @@ impl Stream {
         loop {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
-                let found = field("data: ").map(|data| {
-                    (field("id: ").unwrap_or_default().to_owned(), serde_json::from_str(data).unwrap())
-                });
+                let found = field("data: ")
+                    .map(|data| (field("id: ").unwrap_or_default().to_owned(), serde_json::from_str(data).unwrap()));
                 self.text = rest.to_owned();
                 if found.is_some() {
                     return found;

@@ -73,7 +73,10 @@ async fn openapi_is_served_and_can_be_read() {
         }
     }
     assert!(page.body.contains(&format!("curl -X POST {}/api/v1/events", app.url)));
-    assert!(!page.body.contains("<script") && !page.body.contains("src=\"http"), "it works offline and without scripts");
+    assert!(
+        !page.body.contains("<script") && !page.body.contains("src=\"http"),
+        "it works offline and without scripts"
+    );
     let style = app.ask(Method::GET, "/api/docs.css").send().await;
     assert_eq!(style.header("content-type"), "text/css; charset=utf-8");
     app.end().await;

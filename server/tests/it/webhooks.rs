@@ -22,7 +22,8 @@ async fn from_creation_to_end(app: &App) {
     assert_eq!(shown["description"], "For HR");
     let list = app.get("/api/v1/webhooks").expect(200).await;
     assert_eq!((&rows(&list)[0], rows(&list).len()), (&shown, 1));
-    let changed = json!({"name": "Zapier", "url": format!("{}/new", receiver.url), "events": ["job.created", "user.*"]});
+    let changed =
+        json!({"name": "Zapier", "url": format!("{}/new", receiver.url), "events": ["job.created", "user.*"]});
     let changed = app.put(&path, changed).expect(200).await;
     assert_eq!((&changed["description"], &changed["version"]), (&json!(""), &json!(2)));
     app.delete(&path).expect(204).await;
@@ -87,8 +88,10 @@ async fn a_test_send(app: &App) {
     let webhook = app.webhook(&receiver.url, json!({"events": ["candidate.created"]})).await;
     let path = format!("/api/v1/webhooks/{}/test", text(&webhook["id"]));
     let test = app.ask(http::Method::POST, &path).key(crate::harness::ADMIN).expect(200).await;
-    assert_eq!((&test["status"], &test["kind"], &test["event"]),
-        (&json!("delivered"), &json!("test"), &json!("candidate.created")));
+    assert_eq!(
+        (&test["status"], &test["kind"], &test["event"]),
+        (&json!("delivered"), &json!("test"), &json!("candidate.created"))
+    );
     assert_eq!(test["request_body"], std::str::from_utf8(&receiver.hit().await.body).unwrap());
     let test = app.post(&path, json!({"event": "job.created", "data": {"mine": true}})).expect(200).await;
     assert_eq!(test["attempts_made"][0]["response_status"], 200);

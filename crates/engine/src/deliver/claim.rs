@@ -59,7 +59,8 @@ async fn fetch(inner: &Arc<Inner>) -> storage::Result<Duration> {
             }
         }
         if due.is_empty() {
-            let until = next.map_or(POLL, |next| Duration::from_millis(u64::try_from(next.since_ms(now)).unwrap_or_default()));
+            let until =
+                next.map_or(POLL, |next| Duration::from_millis(u64::try_from(next.since_ms(now)).unwrap_or_default()));
             return Ok(until.min(POLL));
         }
         due.truncate(WEBHOOKS);

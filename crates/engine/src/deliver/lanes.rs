@@ -37,7 +37,7 @@ struct Lane<J> {
 /// The lanes of a node.
 pub(crate) struct Lanes<J> {
     limits: Limits,
-    lanes: HashMap<WebhookId, Lane<J>>,
+    by_webhook: HashMap<WebhookId, Lane<J>>,
     /// Organizations that have a webhook which may start, in order of turn.
     turns: VecDeque<OrganizationId>,
     lines: HashMap<OrganizationId, VecDeque<WebhookId>>,
@@ -48,11 +48,19 @@ pub(crate) struct Lanes<J> {
 
 impl<J> Lanes<J> {
     pub(crate) fn new(limits: Limits) -> Self {
-        Self { limits, lanes: HashMap::new(), turns: VecDeque::new(), lines: HashMap::new(), in_flight: 0, in_hand: 0, bytes: 0 }
+        Self {
+            limits,
+            by_webhook: HashMap::new(),
+            turns: VecDeque::new(),
+            lines: HashMap::new(),
+            in_flight: 0,
+            in_hand: 0,
+            bytes: 0,
+        }
     }
 
     fn lane(&mut self, organization: OrganizationId, webhook: WebhookId) -> &mut Lane<J> {
-        self.lanes.entry(webhook).or_insert_with(|| Lane {
+        self.by_webhook.entry(webhook).or_insert_with(|| Lane {
             organization,
             jobs: VecDeque::new(),
             in_flight: 0,
@@ -64,7 +72,7 @@ impl<J> Lanes<J> {
 
     /// How many more deliveries of this webhook fit.
     pub(crate) fn room(&self, webhook: WebhookId) -> usize {
-        let lane = self.lanes.get(&webhook).map_or(0, |lane| lane.jobs.len() + lane.in_flight + lane.reserved);
+        let lane = self.by_webhook.get(&webhook).map_or(0, |lane| lane.jobs.len() + lane.in_flight + lane.reserved);
         if self.bytes >= self.limits.bytes {
             return 0;
         }
@@ -84,7 +92,7 @@ impl<J> Lanes<J> {
 
     /// Gives a place back unused.
     pub(crate) fn cancel(&mut self, webhook: WebhookId, bytes: usize) {
-        if let Some(lane) = self.lanes.get_mut(&webhook) {
+        if let Some(lane) = self.by_webhook.get_mut(&webhook) {
             lane.reserved -= 1;
             self.in_hand -= 1;
             self.bytes -= bytes;
@@ -94,7 +102,7 @@ impl<J> Lanes<J> {
 
     /// Puts a job in its reserved place.
     pub(crate) fn push(&mut self, webhook: WebhookId, job: J, bytes: usize) {
-        if let Some(lane) = self.lanes.get_mut(&webhook) {
+        if let Some(lane) = self.by_webhook.get_mut(&webhook) {
             lane.reserved -= 1;
             lane.jobs.push_back((job, bytes));
             self.line_up(webhook);
@@ -112,7 +120,7 @@ impl<J> Lanes<J> {
 
     /// Notes that more of this webhook waits in the database: [`Self::finish`] says when half of its lane is free.
     pub(crate) fn refill_later(&mut self, webhook: WebhookId) {
-        if let Some(lane) = self.lanes.get_mut(&webhook) {
+        if let Some(lane) = self.by_webhook.get_mut(&webhook) {
             lane.refill = true;
         }
     }
@@ -123,14 +131,14 @@ impl<J> Lanes<J> {
             return None;
         }
         let organization = self.turns.pop_front()?;
-        let line = self.lines.get_mut(&organization)?;
-        let webhook = line.pop_front()?;
-        if line.is_empty() {
+        let waiting = self.lines.get_mut(&organization)?;
+        let webhook = waiting.pop_front()?;
+        if waiting.is_empty() {
             self.lines.remove(&organization);
         } else {
             self.turns.push_back(organization);
         }
-        let lane = self.lanes.get_mut(&webhook)?;
+        let lane = self.by_webhook.get_mut(&webhook)?;
         lane.in_line = false;
         let job = lane.jobs.pop_front()?;
         lane.in_flight += 1;
@@ -141,7 +149,7 @@ impl<J> Lanes<J> {
 
     /// A job that was popped is done. Answers whether it is time to fetch more of this webhook.
     pub(crate) fn finish(&mut self, webhook: WebhookId, bytes: usize) -> bool {
-        let Some(lane) = self.lanes.get_mut(&webhook) else { return false };
+        let Some(lane) = self.by_webhook.get_mut(&webhook) else { return false };
         lane.in_flight -= 1;
         self.in_flight -= 1;
         self.in_hand -= 1;
@@ -156,7 +164,7 @@ impl<J> Lanes<J> {
     /// Drops all jobs that have not started; answers how many.
     pub(crate) fn clear(&mut self) -> usize {
         let mut dropped = 0;
-        for lane in self.lanes.values_mut() {
+        for lane in self.by_webhook.values_mut() {
             for (_, bytes) in lane.jobs.drain(..) {
                 dropped += 1;
                 self.in_hand -= 1;
@@ -166,7 +174,7 @@ impl<J> Lanes<J> {
         }
         self.turns.clear();
         self.lines.clear();
-        self.lanes.retain(|_, lane| lane.in_flight + lane.reserved > 0);
+        self.by_webhook.retain(|_, lane| lane.in_flight + lane.reserved > 0);
         dropped
     }
 
@@ -176,22 +184,23 @@ impl<J> Lanes<J> {
     }
 
     fn line_up(&mut self, webhook: WebhookId) {
-        let Some(lane) = self.lanes.get_mut(&webhook) else { return };
+        let Some(lane) = self.by_webhook.get_mut(&webhook) else { return };
         if lane.in_line || lane.jobs.is_empty() || lane.in_flight >= self.limits.lane_in_flight {
             return;
         }
         lane.in_line = true;
-        let line = self.lines.entry(lane.organization).or_default();
-        if line.is_empty() {
+        let waiting = self.lines.entry(lane.organization).or_default();
+        if waiting.is_empty() {
             self.turns.push_back(lane.organization);
         }
-        line.push_back(webhook);
+        waiting.push_back(webhook);
     }
 
     /// Forgets a lane with nothing in it, so that deleted webhooks leave nothing behind.
     fn tidy(&mut self, webhook: WebhookId) {
-        if self.lanes.get(&webhook).is_some_and(|lane| lane.jobs.is_empty() && lane.in_flight + lane.reserved == 0) {
-            self.lanes.remove(&webhook);
+        if self.by_webhook.get(&webhook).is_some_and(|lane| lane.jobs.is_empty() && lane.in_flight + lane.reserved == 0)
+        {
+            self.by_webhook.remove(&webhook);
         }
     }
 }
@@ -265,7 +274,7 @@ mod tests {
                 flying.extend(lanes.pop().map(|(job, _)| job));
                 if let Some(job) = flying.pop() { lanes.finish(hook(job), 1); }
             }
-            prop_assert!(lanes.lanes.is_empty() && lanes.turns.is_empty() && lanes.lines.is_empty() && lanes.bytes == 0);
+            prop_assert!(lanes.by_webhook.is_empty() && lanes.turns.is_empty() && lanes.lines.is_empty() && lanes.bytes == 0);
         }
     }
 }

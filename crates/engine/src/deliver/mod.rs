@@ -17,14 +17,14 @@ mod settle;
 
 use std::sync::{Arc, MutexGuard, PoisonError};
 
+pub(crate) use attempt::{PrefixedHeaders, StandardHeaders};
 use bytes::Bytes;
+pub(crate) use claim::run as claim;
 use domain::{
     DeliveryId, EventId, NodeId, OrganizationId, WebhookId, WebhookState,
     api::{Delivery, DeliveryKind},
     delivery::DeliveryState,
 };
-pub(crate) use attempt::{PrefixedHeaders, StandardHeaders};
-pub(crate) use claim::run as claim;
 pub(crate) use heartbeat::{TTL_MS as LEASE_MS, run as heartbeat};
 pub(crate) use lanes::{Lanes, Limits};
 pub(crate) use settle::run as settle;
@@ -135,34 +135,27 @@ impl Inner {
     async fn carry_out(&self, mut job: Job) {
         let snapshot = self.routing.current();
         let Some(endpoint) = snapshot.endpoint(job.webhook) else {
-            return self.hand_back(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
+            return noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
         };
         if endpoint.state != WebhookState::Active {
-            return self.hand_back(job.node, self.store.release(job.node, Some(vec![job.id])).await);
+            return noted(job.node, self.store.release(job.node, Some(vec![job.id])).await);
         }
         let body = match job.body.take() {
             Some(body) => body,
             None => match self.store.event_body(job.organization, job.event).await {
                 Ok(Some(body)) => body,
                 Ok(None) => {
-                    return self.hand_back(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
+                    return noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
                 }
                 Err(error) => {
                     tracing::warn!(%error, delivery.id = %job.id, "a body cannot be read; its delivery waits");
-                    return self.hand_back(job.node, self.store.release(job.node, Some(vec![job.id])).await);
+                    return noted(job.node, self.store.release(job.node, Some(vec![job.id])).await);
                 }
             },
         };
         let tried = self.attempt(job, endpoint, body).await;
         // The settler lives until the last job is done.
         drop(self.settler.send(tried).await);
-    }
-
-    /// A lease that could not be given back is taken back when this node stops, so that failing here loses nothing.
-    fn hand_back(&self, node: NodeId, outcome: storage::Result<()>) {
-        if let Err(error) = outcome {
-            tracing::warn!(%error, node.id = %node, "a lease was not given back; it is taken back later");
-        }
     }
 
     async fn attempt(&self, job: Job, endpoint: &Endpoint, body: Bytes) -> Tried {
@@ -176,5 +169,12 @@ impl Inner {
             kind: job.kind,
             replay_of: job.replay_of,
         }
+    }
+}
+
+/// A lease that could not be given back is taken back when this node stops, so that failing here loses nothing.
+fn noted(node: NodeId, outcome: storage::Result<()>) {
+    if let Err(error) = outcome {
+        tracing::warn!(%error, node.id = %node, "a lease was not given back; it is taken back later");
     }
 }

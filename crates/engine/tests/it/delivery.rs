@@ -16,10 +16,11 @@ use super::harness::{Receiver, Reply, START, World};
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_arrives_signed_and_byte_for_byte() {
     let (world, mut receiver) = (World::new().await, Receiver::start([]).await);
-    let created = world.webhook(&receiver.url(), |draft| {
-        draft.headers = vec![CustomHeader { name: "Authorization".into(), value: Some("Bearer abc".into()) }];
-    })
-    .await;
+    let created = world
+        .webhook(&receiver.url(), |draft| {
+            draft.headers = vec![CustomHeader { name: "Authorization".into(), value: Some("Bearer abc".into()) }];
+        })
+        .await;
     // Spacing, order and number formats of the data survive.
     let data = r#"{ "b": 1.50, "a": "ü \u0041" }"#;
     let accepted = world.publish("job.created", data).await;
@@ -44,7 +45,9 @@ async fn an_event_arrives_signed_and_byte_for_byte() {
     assert_eq!(got.header("x-intime-delivery"), detail.delivery.id.to_string());
     assert_eq!(detail.request_body, got.body);
     let sent = &detail.attempts_made[0].request_headers;
-    let kept = |name: &str| sent.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.as_str());
+    let kept = |name: &str| {
+        sent.iter().find(|header| header.name.eq_ignore_ascii_case(name)).map(|header| header.value.as_str())
+    };
     assert_eq!(kept("webhook-signature"), Some(got.header("webhook-signature")));
     assert!(!kept("authorization").unwrap().contains("abc"), "credentials are masked");
 }
@@ -103,7 +106,10 @@ async fn redirects_are_failures_and_are_not_followed() {
     let accepted = world.publish("job.created", "{}").await;
     receiver.next().await;
     let detail = world.settled(&accepted, 1).await;
-    assert_eq!((detail.delivery.status, detail.delivery.error), (DeliveryState::DeadLetter, Some(ErrorClass::Redirect)));
+    assert_eq!(
+        (detail.delivery.status, detail.delivery.error),
+        (DeliveryState::DeadLetter, Some(ErrorClass::Redirect))
+    );
     assert!(elsewhere.is_quiet());
 }
 
@@ -120,7 +126,10 @@ async fn gone_disables_the_webhook_with_a_reason() {
     clock.advance_ms(1);
     let world = World::in_folder(folder, clock).await;
     let webhook = world.engine.webhook(&world.actor, created.webhook.id).await.unwrap();
-    assert_eq!((webhook.state, webhook.state_reason.as_deref()), (WebhookState::Disabled, Some("The endpoint answered 410 Gone")));
+    assert_eq!(
+        (webhook.state, webhook.state_reason.as_deref()),
+        (WebhookState::Disabled, Some("The endpoint answered 410 Gone"))
+    );
     assert_eq!(world.publish("job.created", "{}").await.deliveries, 0);
 }
 
@@ -132,18 +141,22 @@ async fn retry_after_is_waited_for() {
     let accepted = world.publish("job.created", "{}").await;
     receiver.next().await;
     let waiting = world.settled(&accepted, 1).await;
-    assert_eq!((waiting.delivery.status, waiting.delivery.next_attempt_at), (DeliveryState::Retrying, Some(START.plus_ms(120_000))));
+    assert_eq!(
+        (waiting.delivery.status, waiting.delivery.next_attempt_at),
+        (DeliveryState::Retrying, Some(START.plus_ms(120_000)))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn only_what_is_subscribed_to_and_passes_the_filter_arrives() {
     let world = World::new().await;
     let mut receiver = Receiver::start([]).await;
-    world.webhook(&receiver.url(), |draft| {
-        draft.events = vec!["job.created".into()];
-        draft.filter = Filter(vec![Condition { path: "status".into(), op: Operator::Eq, value: json!("active") }]);
-    })
-    .await;
+    world
+        .webhook(&receiver.url(), |draft| {
+            draft.events = vec!["job.created".into()];
+            draft.filter = Filter(vec![Condition { path: "status".into(), op: Operator::Eq, value: json!("active") }]);
+        })
+        .await;
     assert_eq!(world.publish("job.closed", r#"{"status":"active"}"#).await.deliveries, 0);
     assert_eq!(world.publish("job.created", r#"{"status":"closed"}"#).await.deliveries, 0);
     assert_eq!(world.publish("job.created", r#"{"status":"active"}"#).await.deliveries, 1);
@@ -184,7 +197,10 @@ async fn a_test_goes_to_one_webhook_waits_and_is_not_retried() {
     assert!(other.is_quiet());
     let unknown = Test { event: Some("job.dreamt".into()), data: None };
     let refused = world.engine.test_webhook(&world.actor, created.webhook.id, unknown).await.unwrap_err();
-    assert_eq!((refused.code, refused.field("event")), (ErrorCode::ValidationFailed, Some("Unknown event type: job.dreamt")));
+    assert_eq!(
+        (refused.code, refused.field("event")),
+        (ErrorCode::ValidationFailed, Some("Unknown event type: job.dreamt"))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

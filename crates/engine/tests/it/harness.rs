@@ -12,7 +12,10 @@ use domain::{
     api::{Accepted, CreatedWebhook, DeliveryDetail, DeliveryQuery, EventDraft},
     delivery::DeliveryState,
 };
-use engine::{Actor, Bootstrap, Clock, Engine, EngineConfig, ManualClock, SeededEntropy, secrets::{MasterKey, Secret}};
+use engine::{
+    Actor, Bootstrap, Clock, Engine, EngineConfig, ManualClock, SeededEntropy,
+    secrets::{MasterKey, Secret},
+};
 use serde_json::value::RawValue;
 use storage::Store;
 use tempfile::TempDir;
@@ -209,7 +212,10 @@ impl World {
             loop {
                 let query = DeliveryQuery { event_id: Some(accepted.id), ..DeliveryQuery::default() };
                 let page = self.engine.deliveries(&self.actor, query).await.unwrap();
-                let found = page.data.iter().find(|delivery| delivery.attempts >= attempts && delivery.status != DeliveryState::Sending);
+                let found = page
+                    .data
+                    .iter()
+                    .find(|delivery| delivery.attempts >= attempts && delivery.status != DeliveryState::Sending);
                 if let Some(found) = found {
                     return found.id;
                 }

@@ -239,7 +239,8 @@ impl TryFrom<ClaimedRow> for Claimed {
             event: EventId::from_uuid(row.event_id),
             event_type: row.event_type,
             kind: row.kind.parse().map_err(|()| StoreError::corrupt("deliveries", "kind", &row.kind))?,
-            attempts: u32::try_from(row.attempts).map_err(|error| StoreError::corrupt("deliveries", "attempts", error))?,
+            attempts: u32::try_from(row.attempts)
+                .map_err(|error| StoreError::corrupt("deliveries", "attempts", error))?,
             replay_of: row.replay_of.map(DeliveryId::from_uuid),
             body: row.body.map(Bytes::from),
         })
@@ -271,7 +272,9 @@ impl Admission {
         let outcomes = events
             .iter()
             .map(|event| {
-                let Some((key, fingerprint)) = &event.idempotency else { return IngestOutcome::Stored { leased: true } };
+                let Some((key, fingerprint)) = &event.idempotency else {
+                    return IngestOutcome::Stored { leased: true };
+                };
                 let organization = event.organization.uuid();
                 if let Some(row) = known.get(&(organization, key.clone())) {
                     return if row.fingerprint == fingerprint {
@@ -304,7 +307,9 @@ impl Admission {
 
     /// The events to store.
     fn stored<'e>(&self, events: &'e [NewEvent]) -> Vec<&'e NewEvent> {
-        let new = |(event, outcome): (&'e NewEvent, &IngestOutcome)| matches!(outcome, IngestOutcome::Stored { .. }).then_some(event);
+        let new = |(event, outcome): (&'e NewEvent, &IngestOutcome)| {
+            matches!(outcome, IngestOutcome::Stored { .. }).then_some(event)
+        };
         events.iter().zip(&self.outcomes).filter_map(new).collect()
     }
 
@@ -339,7 +344,9 @@ impl Store {
     /// returns, they are on disk.
     pub async fn ingest(&self, node: NodeId, events: Arc<[NewEvent]>) -> Result<Vec<IngestOutcome>> {
         match &self.db {
-            Db::Sqlite(db) => db.writer.run(move |conn| Box::pin(async move { sqlite::ingest(conn, node, &events).await })).await,
+            Db::Sqlite(db) => {
+                db.writer.run(move |conn| Box::pin(async move { sqlite::ingest(conn, node, &events).await })).await
+            }
             Db::Postgres(pool) => postgres::ingest(pool, node, &events).await,
         }
     }
@@ -348,7 +355,9 @@ impl Store {
     /// that this node no longer holds changes nothing.
     pub async fn settle(&self, node: NodeId, settlements: Arc<[Settlement]>) -> Result<Vec<bool>> {
         match &self.db {
-            Db::Sqlite(db) => db.writer.run(move |conn| Box::pin(async move { sqlite::settle(conn, node, &settlements).await })).await,
+            Db::Sqlite(db) => {
+                db.writer.run(move |conn| Box::pin(async move { sqlite::settle(conn, node, &settlements).await })).await
+            }
             Db::Postgres(pool) => postgres::settle(pool, node, &settlements).await,
         }
     }
@@ -370,14 +379,27 @@ impl Store {
                  where queue.webhook_id = waiting.webhook_id and queue.node_id is null order by queue.due_at limit 1
              ) from waiting where waiting.webhook_id is not null",
         ).fetch_all(db).await)?;
-        Ok(rows.into_iter().map(|(webhook, due)| (WebhookId::from_uuid(webhook), Timestamp::from_millis(due))).collect())
+        Ok(rows
+            .into_iter()
+            .map(|(webhook, due)| (WebhookId::from_uuid(webhook), Timestamp::from_millis(due)))
+            .collect())
     }
 
     /// Leases up to `per_webhook` due deliveries of each of `webhooks` to `node`, the longest due first.
-    pub async fn claim(&self, node: NodeId, webhooks: Vec<WebhookId>, per_webhook: u32, now: Timestamp) -> Result<Vec<Claimed>> {
+    pub async fn claim(
+        &self,
+        node: NodeId,
+        webhooks: Vec<WebhookId>,
+        per_webhook: u32,
+        now: Timestamp,
+    ) -> Result<Vec<Claimed>> {
         let rows = match &self.db {
             Db::Sqlite(db) => {
-                db.writer.run(move |conn| Box::pin(async move { sqlite::claim(conn, node, &webhooks, per_webhook, now).await })).await?
+                db.writer
+                    .run(move |conn| {
+                        Box::pin(async move { sqlite::claim(conn, node, &webhooks, per_webhook, now).await })
+                    })
+                    .await?
             }
             Db::Postgres(pool) => postgres::claim(pool, node, &webhooks, per_webhook, now).await?,
         };

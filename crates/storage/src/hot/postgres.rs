@@ -5,7 +5,10 @@ use domain::{NodeId, PublicId, Timestamp, WebhookId};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
-use super::{Admission, ClaimedRow, IDEMPOTENCY_MS, IngestOutcome, KeyRow, MAX_CLAIMED_BODY_BYTES, NewEvent, Settlement, count, keyed};
+use super::{
+    Admission, ClaimedRow, IDEMPOTENCY_MS, IngestOutcome, KeyRow, MAX_CLAIMED_BODY_BYTES, NewEvent, Settlement, count,
+    keyed,
+};
 use crate::Result;
 
 pub(super) async fn ingest(pool: &PgPool, node: NodeId, events: &[NewEvent]) -> Result<Vec<IngestOutcome>> {
@@ -16,15 +19,22 @@ pub(super) async fn ingest(pool: &PgPool, node: NodeId, events: &[NewEvent]) -> 
     }
     let mut transaction = pool.begin().await?;
     let fresh = claim_keys(&mut transaction, &keyed).await?;
-    let known = if fresh.len() == keyed.len() { Vec::new() } else { known_keys(&mut transaction, &keyed, &fresh).await? };
+    let known =
+        if fresh.len() == keyed.len() { Vec::new() } else { known_keys(&mut transaction, &keyed, &fresh).await? };
     let outcomes = insert(&mut transaction, node, events, Admission::judge(events, &fresh, known)).await?;
     transaction.commit().await?;
     Ok(outcomes)
 }
 
-async fn insert(conn: &mut PgConnection, node: NodeId, events: &[NewEvent], admission: Admission) -> Result<Vec<IngestOutcome>> {
+async fn insert(
+    conn: &mut PgConnection,
+    node: NodeId,
+    events: &[NewEvent],
+    admission: Admission,
+) -> Result<Vec<IngestOutcome>> {
     let stored = admission.stored(events);
-    let deliveries: Vec<_> = stored.iter().flat_map(|event| event.deliveries.iter().map(move |delivery| (*event, delivery))).collect();
+    let deliveries: Vec<_> =
+        stored.iter().flat_map(|event| event.deliveries.iter().map(move |delivery| (*event, delivery))).collect();
     let leased: bool = sqlx::query_scalar(include_str!("../../sql/postgres/ingest.sql"))
         .bind(node.uuid())
         .bind(stored.iter().map(|event| event.id.uuid()).collect::<Vec<_>>())
@@ -62,10 +72,16 @@ async fn claim_keys(conn: &mut PgConnection, keyed: &[(&NewEvent, &str, &[u8; 32
         .await?)
 }
 
-async fn known_keys(conn: &mut PgConnection, keyed: &[(&NewEvent, &str, &[u8; 32])], fresh: &[(Uuid, String)]) -> Result<Vec<KeyRow>> {
+async fn known_keys(
+    conn: &mut PgConnection,
+    keyed: &[(&NewEvent, &str, &[u8; 32])],
+    fresh: &[(Uuid, String)],
+) -> Result<Vec<KeyRow>> {
     let known: Vec<_> = keyed
         .iter()
-        .filter(|(event, key, _)| !fresh.iter().any(|(organization, fresh)| *organization == event.organization.uuid() && fresh == key))
+        .filter(|(event, key, _)| {
+            !fresh.iter().any(|(organization, fresh)| *organization == event.organization.uuid() && fresh == key)
+        })
         .collect();
     Ok(sqlx::query_as(
         "select organization_id, idempotency_key, fingerprint, event_id, deliveries from idempotency_keys
@@ -77,7 +93,13 @@ async fn known_keys(conn: &mut PgConnection, keyed: &[(&NewEvent, &str, &[u8; 32
     .await?)
 }
 
-pub(super) async fn claim(pool: &PgPool, node: NodeId, webhooks: &[WebhookId], per_webhook: u32, now: Timestamp) -> Result<Vec<ClaimedRow>> {
+pub(super) async fn claim(
+    pool: &PgPool,
+    node: NodeId,
+    webhooks: &[WebhookId],
+    per_webhook: u32,
+    now: Timestamp,
+) -> Result<Vec<ClaimedRow>> {
     Ok(sqlx::query_as(include_str!("../../sql/postgres/claim.sql"))
         .bind(webhooks.iter().map(|webhook| webhook.uuid()).collect::<Vec<_>>())
         .bind(now.millis())
@@ -121,20 +143,24 @@ pub(super) async fn settle(pool: &PgPool, node: NodeId, settlements: &[Settlemen
 }
 
 pub(super) async fn register(pool: &PgPool, node: NodeId, ttl_ms: i64) -> Result<()> {
-    sqlx::query("insert into nodes (id, alive_until) values ($1, (extract(epoch from clock_timestamp()) * 1000)::bigint + $2)")
-        .bind(node.uuid())
-        .bind(ttl_ms)
-        .execute(pool)
-        .await?;
+    sqlx::query(
+        "insert into nodes (id, alive_until) values ($1, (extract(epoch from clock_timestamp()) * 1000)::bigint + $2)",
+    )
+    .bind(node.uuid())
+    .bind(ttl_ms)
+    .execute(pool)
+    .await?;
     Ok(())
 }
 
 pub(super) async fn beat(pool: &PgPool, node: NodeId, ttl_ms: i64) -> Result<bool> {
-    let done = sqlx::query("update nodes set alive_until = (extract(epoch from clock_timestamp()) * 1000)::bigint + $2 where id = $1")
-        .bind(node.uuid())
-        .bind(ttl_ms)
-        .execute(pool)
-        .await?;
+    let done = sqlx::query(
+        "update nodes set alive_until = (extract(epoch from clock_timestamp()) * 1000)::bigint + $2 where id = $1",
+    )
+    .bind(node.uuid())
+    .bind(ttl_ms)
+    .execute(pool)
+    .await?;
     Ok(done.rows_affected() > 0)
 }
 

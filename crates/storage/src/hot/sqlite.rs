@@ -7,7 +7,10 @@ use domain::{NodeId, PublicId, Timestamp, WebhookId};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
-use super::{Admission, ClaimedRow, IDEMPOTENCY_MS, IngestOutcome, KeyRow, MAX_CLAIMED_BODY_BYTES, NewEvent, NextStep, Settlement, count, keyed};
+use super::{
+    Admission, ClaimedRow, IDEMPOTENCY_MS, IngestOutcome, KeyRow, MAX_CLAIMED_BODY_BYTES, NewEvent, NextStep,
+    Settlement, count, keyed,
+};
 use crate::Result;
 
 /// Rows of the largest chunk.
@@ -25,7 +28,11 @@ fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
     })
 }
 
-pub(super) async fn ingest(conn: &mut SqliteConnection, node: NodeId, events: &[NewEvent]) -> Result<Vec<IngestOutcome>> {
+pub(super) async fn ingest(
+    conn: &mut SqliteConnection,
+    node: NodeId,
+    events: &[NewEvent],
+) -> Result<Vec<IngestOutcome>> {
     let keyed = keyed(events);
     let admission = if keyed.is_empty() {
         Admission::all_new(events)
@@ -43,20 +50,23 @@ pub(super) async fn ingest(conn: &mut SqliteConnection, node: NodeId, events: &[
     };
     let stored = admission.stored(events);
     for chunk in chunks(&stored) {
-        QueryBuilder::<Sqlite>::new("insert into events (id, organization_id, source_id, event_type, body, deliveries) ")
-            .push_values(chunk, |mut row, event| {
-                row.push_bind(event.id.uuid())
-                    .push_bind(event.organization.uuid())
-                    .push_bind(event.source.map(PublicId::uuid))
-                    .push_bind(&*event.event_type)
-                    .push_bind(&event.body[..])
-                    .push_bind(i64::from(count(&event.deliveries)));
-            })
-            .build()
-            .execute(&mut *conn)
-            .await?;
+        QueryBuilder::<Sqlite>::new(
+            "insert into events (id, organization_id, source_id, event_type, body, deliveries) ",
+        )
+        .push_values(chunk, |mut row, event| {
+            row.push_bind(event.id.uuid())
+                .push_bind(event.organization.uuid())
+                .push_bind(event.source.map(PublicId::uuid))
+                .push_bind(&*event.event_type)
+                .push_bind(&event.body[..])
+                .push_bind(i64::from(count(&event.deliveries)));
+        })
+        .build()
+        .execute(&mut *conn)
+        .await?;
     }
-    let deliveries: Vec<_> = stored.iter().flat_map(|event| event.deliveries.iter().map(move |delivery| (*event, delivery))).collect();
+    let deliveries: Vec<_> =
+        stored.iter().flat_map(|event| event.deliveries.iter().map(move |delivery| (*event, delivery))).collect();
     for chunk in chunks(&deliveries) {
         QueryBuilder::<Sqlite>::new(
             "insert into deliveries (id, organization_id, webhook_id, event_id, event_type, kind, state, attempts) ",
@@ -90,7 +100,10 @@ pub(super) async fn ingest(conn: &mut SqliteConnection, node: NodeId, events: &[
 }
 
 /// Writes keys that are unknown or expired; answers which.
-async fn claim_keys(conn: &mut SqliteConnection, chunk: &[(&NewEvent, &str, &[u8; 32])]) -> Result<Vec<(Uuid, String)>> {
+async fn claim_keys(
+    conn: &mut SqliteConnection,
+    chunk: &[(&NewEvent, &str, &[u8; 32])],
+) -> Result<Vec<(Uuid, String)>> {
     let mut query = QueryBuilder::<Sqlite>::new(
         "insert into idempotency_keys (organization_id, idempotency_key, fingerprint, event_id, deliveries, created_at) ",
     );
@@ -111,7 +124,11 @@ async fn claim_keys(conn: &mut SqliteConnection, chunk: &[(&NewEvent, &str, &[u8
     Ok(query.build_query_as().fetch_all(conn).await?)
 }
 
-async fn known_keys(conn: &mut SqliteConnection, chunk: &[(&NewEvent, &str, &[u8; 32])], fresh: &[(Uuid, String)]) -> Result<Vec<KeyRow>> {
+async fn known_keys(
+    conn: &mut SqliteConnection,
+    chunk: &[(&NewEvent, &str, &[u8; 32])],
+    fresh: &[(Uuid, String)],
+) -> Result<Vec<KeyRow>> {
     let is_known = |(event, key, _): &&(&NewEvent, &str, &[u8; 32])| {
         !fresh.iter().any(|(organization, fresh)| *organization == event.organization.uuid() && fresh == key)
     };
@@ -166,7 +183,8 @@ pub(super) async fn claim(
 }
 
 pub(super) async fn settle(conn: &mut SqliteConnection, node: NodeId, settlements: &[Settlement]) -> Result<Vec<bool>> {
-    let (ended, waiting): (Vec<_>, Vec<_>) = settlements.iter().partition(|settlement| matches!(settlement.next, NextStep::End(..)));
+    let (ended, waiting): (Vec<_>, Vec<_>) =
+        settlements.iter().partition(|settlement| matches!(settlement.next, NextStep::End(..)));
     let mut mine = std::collections::HashSet::with_capacity(settlements.len());
     for chunk in chunks(&ended) {
         let mut query = QueryBuilder::<Sqlite>::new("delete from queue where node_id = ");
@@ -187,7 +205,8 @@ pub(super) async fn settle(conn: &mut SqliteConnection, node: NodeId, settlement
         query.push(" returning delivery_id");
         mine.extend(query.build_query_scalar::<Uuid>().fetch_all(&mut *conn).await?);
     }
-    let counted: Vec<&Settlement> = settlements.iter().filter(|settlement| mine.contains(&settlement.delivery.uuid())).collect();
+    let counted: Vec<&Settlement> =
+        settlements.iter().filter(|settlement| mine.contains(&settlement.delivery.uuid())).collect();
     for chunk in chunks(&counted) {
         update_deliveries(conn, chunk).await?;
         insert_attempts(conn, chunk).await?;
@@ -272,24 +291,26 @@ async fn add_to_rollups(conn: &mut SqliteConnection, counted: &[&Settlement]) ->
     }
     let sums: Vec<_> = sums.into_iter().collect();
     for chunk in chunks(&sums) {
-        QueryBuilder::<Sqlite>::new("insert into rollups (organization_id, grain_minutes, bucket, webhook_id, delivered, failed, duration_ms) ")
-            .push_values(chunk, |mut row, ((organization, grain, bucket, webhook), (delivered, failed, duration_ms))| {
-                row.push_bind(organization.uuid())
-                    .push_bind(*grain)
-                    .push_bind(*bucket)
-                    .push_bind(webhook.uuid())
-                    .push_bind(*delivered)
-                    .push_bind(*failed)
-                    .push_bind(*duration_ms);
-            })
-            .push(
-                " on conflict (organization_id, grain_minutes, bucket, webhook_id) do update set
+        QueryBuilder::<Sqlite>::new(
+            "insert into rollups (organization_id, grain_minutes, bucket, webhook_id, delivered, failed, duration_ms) ",
+        )
+        .push_values(chunk, |mut row, ((organization, grain, bucket, webhook), (delivered, failed, duration_ms))| {
+            row.push_bind(organization.uuid())
+                .push_bind(*grain)
+                .push_bind(*bucket)
+                .push_bind(webhook.uuid())
+                .push_bind(*delivered)
+                .push_bind(*failed)
+                .push_bind(*duration_ms);
+        })
+        .push(
+            " on conflict (organization_id, grain_minutes, bucket, webhook_id) do update set
                      delivered = rollups.delivered + excluded.delivered, failed = rollups.failed + excluded.failed,
                      duration_ms = rollups.duration_ms + excluded.duration_ms",
-            )
-            .build()
-            .execute(&mut *conn)
-            .await?;
+        )
+        .build()
+        .execute(&mut *conn)
+        .await?;
     }
     Ok(())
 }
@@ -304,7 +325,9 @@ async fn add_to_health(conn: &mut SqliteConnection, counted: &[&Settlement]) -> 
         *last = settlement.attempt.started_at.millis().max(*last);
     }
     let (succeeded, failing): (Vec<_>, Vec<_>) = health.into_iter().partition(|(_, (succeeded, ..))| *succeeded);
-    for (rows, failures) in [(succeeded, "0"), (failing, "webhook_health.consecutive_failures + excluded.consecutive_failures")] {
+    for (rows, failures) in
+        [(succeeded, "0"), (failing, "webhook_health.consecutive_failures + excluded.consecutive_failures")]
+    {
         for chunk in chunks(&rows) {
             QueryBuilder::<Sqlite>::new("insert into webhook_health (organization_id, webhook_id, consecutive_failures, last_attempt_at) select * from (")
                 .push_values(chunk, |mut row, ((organization, webhook), (succeeded, failures, last))| {

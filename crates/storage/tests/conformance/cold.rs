@@ -77,7 +77,9 @@ async fn organization(fresh: &Fresh, number: i64) -> OrganizationId {
     let row = organization_row(number);
     let id = row.id;
     let owner = member(id, number, Role::Owner);
-    assert!(fresh.store.create_organization(row, Some(owner), false, audit("organization.created", number)).await.unwrap());
+    assert!(
+        fresh.store.create_organization(row, Some(owner), false, audit("organization.created", number)).await.unwrap()
+    );
     id
 }
 

@@ -23,7 +23,7 @@ fn event(organization: OrganizationId, n: u128, deliveries: Vec<NewDelivery>) ->
     NewEvent {
         id: EventId::new(T0.plus_ms(i64::try_from(n).unwrap()), id_bytes(n)),
         organization,
-        source: (n % 2 == 0).then(|| id::<SourceId>(n)),
+        source: n.is_multiple_of(2).then(|| id::<SourceId>(n)),
         event_type: Arc::from(format!("job.n{n}")),
         body: Bytes::from(format!("{{\"n\":{n}}}")),
         idempotency: None,
@@ -39,10 +39,21 @@ fn id_bytes(n: u128) -> [u8; 10] {
 }
 
 fn delivery(webhook: WebhookId, n: u128, leased: bool) -> NewDelivery {
-    NewDelivery { id: DeliveryId::new(T0.plus_ms(i64::try_from(n).unwrap()), id_bytes(n)), webhook, kind: DeliveryKind::Event, leased }
+    NewDelivery {
+        id: DeliveryId::new(T0.plus_ms(i64::try_from(n).unwrap()), id_bytes(n)),
+        webhook,
+        kind: DeliveryKind::Event,
+        leased,
+    }
 }
 
-fn settlement(organization: OrganizationId, webhook: WebhookId, delivery: DeliveryId, error: Option<ErrorClass>, next: NextStep) -> Settlement {
+fn settlement(
+    organization: OrganizationId,
+    webhook: WebhookId,
+    delivery: DeliveryId,
+    error: Option<ErrorClass>,
+    next: NextStep,
+) -> Settlement {
     Settlement {
         delivery,
         organization,

@@ -35,7 +35,7 @@ pub fn tab(webhook: &Webhook, shown: Option<RotatedSecret>, rotate: ServerAction
     });
     view! {
         <div class="stack-wide page-narrow">
-            <section class="card form" aria-labelledby="secret-title">
+            <section class="card form">
                 <h2 id="secret-title">"Secret key"</h2>
                 <p class="muted" id="secret-description">
                     "Used to verify webhook signatures (X-InTime-Signature header)"
@@ -82,7 +82,7 @@ fn value_row(webhook: &Webhook, secret: RwSignal<Option<String>>) -> AnyView {
             <input
                 class="input mono"
                 readonly
-                aria-label="Secret key"
+                aria-labelledby="secret-title"
                 aria-describedby="secret-description"
                 value=secret.get_untracked().unwrap_or_else(|| HIDDEN.to_owned())
                 prop:value=move || secret.get().unwrap_or_else(|| HIDDEN.to_owned())
