@@ -7,13 +7,14 @@
 use std::sync::Arc;
 
 use domain::{
-    NodeId,
-    api::{Accepted, ApiError, ErrorCode},
+    NodeId, PublicId, WebhookState,
+    api::{Accepted, ApiError, Delivery, ErrorCode},
+    delivery::DeliveryState,
 };
 use storage::{IngestOutcome, NewEvent};
 use tokio::sync::{Mutex, mpsc, oneshot};
 
-use crate::{Inner, Result, deliver::Job, error::refused, metrics::Counter};
+use crate::{Inner, Result, deliver::Job, error::refused, live::LiveEvent, metrics::Counter};
 
 /// Most events in one commit.
 const BATCH_EVENTS: usize = 512;
@@ -56,6 +57,40 @@ impl Inner {
         for event in events {
             for delivery in event.deliveries.iter().filter(|delivery| delivery.leased) {
                 lanes.cancel(delivery.webhook, event.body.len());
+            }
+        }
+    }
+
+    /// Tells the screens of new deliveries; how they end is told when it is stored.
+    fn announce(&self, events: &[NewEvent], outcomes: &[IngestOutcome]) {
+        let snapshot = self.routing.current();
+        for (event, outcome) in events.iter().zip(outcomes) {
+            let IngestOutcome::Stored { leased } = *outcome else { continue };
+            for new in &event.deliveries {
+                let endpoint = snapshot.endpoint(new.webhook);
+                let status = match endpoint.map(|endpoint| endpoint.state) {
+                    Some(WebhookState::Active) if leased && new.leased => DeliveryState::Sending,
+                    Some(WebhookState::Active) => DeliveryState::Pending,
+                    _ => DeliveryState::Held,
+                };
+                let delivery = Delivery {
+                    id: new.id,
+                    event_id: event.id,
+                    event: event.event_type.to_string(),
+                    webhook_id: new.webhook,
+                    webhook_name: endpoint.map(|endpoint| endpoint.name.to_string()).unwrap_or_default(),
+                    status,
+                    kind: new.kind,
+                    attempts: 0,
+                    created_at: new.id.created_at(),
+                    next_attempt_at: None,
+                    finished_at: None,
+                    response_status: None,
+                    error: None,
+                    duration_ms: None,
+                    replay_of: None,
+                };
+                self.live.send(event.organization, LiveEvent::Delivery { delivery });
             }
         }
     }
@@ -142,6 +177,9 @@ async fn store(inner: &Arc<Inner>, batch: &mut Vec<Submission>) {
     let events: Arc<[NewEvent]> = events.into();
     match inner.store.ingest(node, Arc::clone(&events)).await {
         Ok(outcomes) => {
+            if inner.live.has_listeners() {
+                inner.announce(&events, &outcomes);
+            }
             inner.hand_over(&events, node, &outcomes);
             let stored = outcomes.iter().filter(|outcome| matches!(outcome, IngestOutcome::Stored { .. })).count();
             inner.metrics.add(Counter::EventsAccepted, stored as u64);

@@ -20,9 +20,9 @@ const BUFFER: usize = 1024;
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum LiveEvent {
-    /// A try of a delivery was stored.
+    /// A delivery was accepted, or a try of it was stored.
     Delivery {
-        /// The delivery after it.
+        /// The delivery as it is now.
         delivery: Delivery,
     },
     /// The Inspector recorded a request.

@@ -118,7 +118,7 @@ impl Table {
                     snapshot.webhooks.insert(webhook, endpoint);
                 }
                 Err(reason) => {
-                    tracing::error!(webhook.id = %webhook, reason, "a stored webhook cannot be read; its deliveries wait")
+                    tracing::error!(webhook.id = %webhook, reason, "a stored webhook cannot be read; its deliveries wait");
                 }
             }
         }

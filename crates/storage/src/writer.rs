@@ -117,7 +117,12 @@ async fn commit(connection: &mut SqliteConnection, jobs: &mut Vec<Job>, answers:
         // Alone, it needs no savepoint: its transaction is its own.
         let (keep, answer) = job(&mut transaction).await;
         answers.push(answer);
-        return Ok(if keep { transaction.commit().await? } else { transaction.rollback().await? });
+        if keep {
+            transaction.commit().await?;
+        } else {
+            transaction.rollback().await?;
+        }
+        return Ok(());
     }
     for job in jobs.drain(..) {
         let mut savepoint = transaction.begin().await?;

@@ -95,7 +95,10 @@ async fn receive(
             if needs_setup && path != "/setup" {
                 return Ok(redirect("/setup"));
             }
-            if !needs_setup && (path == "/setup" || !OPEN_PAGES.contains(&path)) {
+            if !needs_setup && path == "/setup" {
+                return Ok(redirect("/login"));
+            }
+            if !OPEN_PAGES.contains(&path) {
                 return Ok(redirect(&sign_in_then(request.uri())));
             }
         } else if OPEN_PAGES.contains(&path) {

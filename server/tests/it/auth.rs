@@ -110,7 +110,7 @@ async fn other_organizations(app: &App) {
         let error = app.ask(method.clone(), &path).key(&foreign).json(body).refused(404).await;
         assert!(error.detail.ends_with("not found"), "{method} {path}: {}", error.detail);
     }
-    for path in ["webhooks", "events", "deliveries", "sources", "inspector/requests", "members"] {
+    for path in ["webhooks", "events", "deliveries", "sources", "inspector/requests"] {
         let list = app.ask(Method::GET, format!("/api/v1/{path}")).key(&foreign).expect(200).await;
         assert!(rows(&list).is_empty(), "{path}: {list}");
     }
@@ -118,6 +118,10 @@ async fn other_organizations(app: &App) {
         let list = app.ask(Method::GET, format!("/api/v1/{path}")).key(&foreign).expect(200).await;
         assert!(!list.to_string().contains(ours.as_str()), "{path}: {list}");
     }
+    app.sign_in(Role::Viewer).await;
+    let their_owner = app.sign_in_foreign_owner().await;
+    let list = app.ask(Method::GET, "/api/v1/members").header("cookie", &their_owner).expect(200).await;
+    assert_eq!(rows(&list).iter().map(|member| text(&member["email"])).collect::<Vec<_>>(), ["owner@others.example"]);
     let theirs = app.ask(Method::POST, "/api/v1/events").key(&foreign);
     let accepted = theirs.json(json!({"event": "job.created", "data": {}})).expect(202).await;
     assert_eq!(accepted["deliveries"], 0);

@@ -241,7 +241,8 @@ async fn other_things(app: &App) {
     let error = app.post("/api/v1/event-types", json!({"name": "not a name", "category": ""})).refused(422).await;
     assert_eq!(error.errors.len(), 2);
     assert_eq!(count(app, "/api/v1/event-types").await, types);
-    app.delete("/api/v1/event-types/job.created").refused(404).await;
+    app.delete("/api/v1/event-types/job.created").refused(409).await;
+    app.delete("/api/v1/event-types/job.dreamt").refused(404).await;
 
     let error = app.post("/api/v1/api-keys", json!({"name": "k", "scopes": ["all"]})).refused(422).await;
     assert!(error.field("scopes").is_some(), "{error:?}");

@@ -103,7 +103,7 @@ async fn signing_in_and_out(app: &App) {
     }
     let reply = sign_in(PASSWORD).send().await;
     assert_eq!(reply.status, 429, "{reply:?}");
-    assert!(reply.body.contains("Rate limit exceeded. Retry in "), "{reply:?}");
+    assert!(reply.body.contains("Too many failed sign-ins. Try again in "), "{reply:?}");
 }
 
 async fn requests_of_other_sites(app: &App) {

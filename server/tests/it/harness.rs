@@ -125,19 +125,28 @@ impl App {
         text(&self.post("/api/v1/api-keys", body).expect(201).await["key"])
     }
 
-    /// A member with this role, signed in: the value of the `Cookie` header.
+    /// A member of this organization with this role, signed in: the value of the `Cookie` header.
     pub(crate) async fn sign_in(&self, role: Role) -> String {
-        let (email, password) = (format!("{role}@example.com"), "correct horse battery staple".to_owned());
-        let actor = Actor { organization: self.organization().await, who: Who::System };
+        self.sign_in_to(self.organization().await, role, "example.com").await
+    }
+
+    async fn sign_in_to(&self, organization: OrganizationId, role: Role, host: &str) -> String {
+        let (email, password) = (format!("{role}@{host}"), "correct horse battery staple".to_owned());
+        let actor = Actor { organization, who: Who::System };
         let draft = MemberDraft { name: role.to_string(), email: email.clone(), role, password: password.clone() };
         self.server.engine.create_member(&actor, draft).await.unwrap();
         let session = self.server.engine.sign_in(&email, &password, &Origin::default()).await.unwrap();
         format!("other=1; signalbox_session={}", session.token.expose())
     }
 
-    /// Another organization, and a key of it with scope `admin`.
+    /// The owner of the other organization, signed in.
+    pub(crate) async fn sign_in_foreign_owner(&self) -> String {
+        self.sign_in_to(foreign_organization(), Role::Owner, "others.example").await
+    }
+
+    /// Makes another organization, and a key of it with scope `admin`.
     pub(crate) async fn foreign_key(&self) -> String {
-        let id = OrganizationId::new(Timestamp::from_millis(1_700_000_000_000), [7; 10]);
+        let id = foreign_organization();
         let organization = OrganizationRow {
             id,
             name: "Others".to_owned(),
@@ -168,6 +177,10 @@ impl App {
     pub(crate) fn watch(&self) -> Watch {
         Watch(self.server.engine.live())
     }
+}
+
+fn foreign_organization() -> OrganizationId {
+    OrganizationId::new(Timestamp::from_millis(1_700_000_000_000), [7; 10])
 }
 
 /// Waits for deliveries to come to something.

@@ -81,6 +81,8 @@ async fn paused(app: &App) {
     app.put(&path, json!({"state": "disabled"})).expect(200).await;
     let accepted = app.post("/api/v1/events", json!({"event": "job.created", "data": 1})).expect(202).await;
     assert_eq!(accepted["deliveries"], 0);
+    let error = app.post(path.replace("/state", "/test"), json!({})).refused(409).await;
+    assert!(error.detail.contains("disabled"), "{error:?}");
 }
 
 async fn a_test_send(app: &App) {

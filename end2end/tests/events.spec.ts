@@ -1,0 +1,60 @@
+// `/events` and one event: what was published, and where it went.
+import { expect, hydrated, row, test, unique } from "../support/test.ts";
+
+test("published events are listed, found by type, and open to body and deliveries", async ({
+  signedIn: page,
+  goto,
+  api,
+  receiver,
+}) => {
+  const endpoint = receiver.endpoint();
+  const name = unique("Listens");
+  await api.createWebhook({ name, url: endpoint.url, events: ["interview.scheduled"] });
+  const { id } = await api.publish("interview.scheduled", { candidate: "Ada Lovelace", round: 2 });
+  await goto("/events");
+  await expect(row(page, id)).toContainText("interview.scheduled");
+  await page.getByRole("searchbox", { name: "Search by event type" }).fill("interview.scheduled");
+  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await expect(page).toHaveURL("/events?event=interview.scheduled");
+  const rows = page.getByRole("table", { name: "Events" }).getByRole("row");
+  await expect(rows.filter({ hasText: "job." })).toHaveCount(0);
+
+  await row(page, id).getByRole("link", { name: "interview.scheduled" }).click();
+  await expect(page).toHaveURL(`/events/${id}`);
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("interview.scheduled");
+  await expect(page.getByText('"candidate": "Ada Lovelace"')).toBeVisible();
+  await expect.poll(() => endpoint.received.length).toBe(1);
+  await page.getByText("Raw").click();
+  await expect(page.getByText(String(endpoint.received[0]?.body))).toBeVisible();
+  const deliveries = page.getByRole("table", { name: "Deliveries of this event" });
+  await expect(row(deliveries, name)).toContainText("Delivered");
+  await row(deliveries, name).getByRole("link", { name: "interview.scheduled" }).click();
+  await expect(page).toHaveURL(/\/deliveries\/dlv_/);
+  await page.getByRole("link", { name: id }).click();
+  await expect(page).toHaveURL(`/events/${id}`);
+});
+
+test("an event's page shows the outcome as it comes in", async ({ signedIn: page, goto, api, receiver }) => {
+  const endpoint = receiver.endpoint({ status: 500, body: "not yet" });
+  await api.createWebhook({ name: unique("Watched"), url: endpoint.url, events: ["task.updated"] });
+  const { id } = await api.publish("task.updated", {});
+  await goto(`/events/${id}`);
+  await expect(row(page, "task.updated")).toContainText("500 Internal Server Error");
+});
+
+test("a type that was never published says so", async ({ signedIn: page, goto }) => {
+  await goto("/events?event=no.such");
+  await expect(page.getByText("No event of this type.")).toBeVisible();
+  await page.getByRole("link", { name: "Show all" }).click();
+  await expect(page).toHaveURL("/events");
+});
+
+test("refresh shows what came since", async ({ signedIn: page, goto, api }) => {
+  await goto("/events");
+  const { id } = await api.publish("approval.cancelled", {});
+  await page.getByRole("button", { name: "Refresh" }).click();
+  await expect(row(page, id)).toBeVisible();
+  await page.reload();
+  await hydrated(page);
+  await expect(row(page, id)).toBeVisible();
+});
