@@ -39,8 +39,10 @@ impl Inner {
         let Ok(_room) = self.accept_room.try_acquire_many(kilobytes) else { return self.overloaded(&events) };
         match self.submissions.try_send(Submission { events, reply }) {
             Ok(()) => {}
-            Err(mpsc::error::TrySendError::Full(submission) | mpsc::error::TrySendError::Closed(submission)) => {
-                return self.overloaded(&submission.events);
+            Err(mpsc::error::TrySendError::Full(submission)) => return self.overloaded(&submission.events),
+            Err(mpsc::error::TrySendError::Closed(submission)) => {
+                self.cancel_leases(&submission.events);
+                return Err(stopping());
             }
         }
         answer.await.map_err(|_| stopping())?

@@ -169,8 +169,7 @@ impl<'a> Page<'a> {
 
     fn curl(&self, method: &str, path: &str, body: &Value) -> String {
         let option = if method == "GET" { String::new() } else { format!("-X {method} ") };
-        let mut command =
-            format!("curl {option}{}{path} \\\n  -H \"Authorization: Bearer $SIGNALBOX_API_KEY\"", self.public_url);
+        let mut command = format!("curl {option}{}{path} \\\n  -H \"Authorization: Bearer $API_KEY\"", self.public_url);
         if body.is_object() {
             let example = serde_json::to_string(&body["example"]).unwrap_or_default();
             let example = example.replace('\'', "'\\''");
