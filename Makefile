@@ -35,7 +35,8 @@ check: linker ## formatting, lints, licences and rooms, what the browser downloa
 	@if cargo tree $(WASM) --edges normal --prefix none | grep -E '^($(NOT_IN_WASM))(-|_| )'; then \
 		echo "the crates above must not reach the browser: \`cargo tree $(WASM) --invert <crate>\` shows the way in"; exit 1; fi
 	$(XTASK) web --budget
-	cargo test --package storage --package server -- schema_parity openapi
+	$(XTASK) setup --tests
+	$(XTASK) postgres -- cargo test --package storage --package server -- schema_parity openapi
 
 test: release ## every test: Rust on SQLite and a real PostgreSQL, then the browser against the release
 	$(XTASK) setup --tests

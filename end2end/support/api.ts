@@ -102,6 +102,10 @@ export class Api {
     return found;
   }
 
+  deleteWebhook(id: string): Promise<void> {
+    return this.call("DELETE", `/api/v1/webhooks/${id}`);
+  }
+
   secret(webhook: string): Promise<Secret> {
     return this.call("GET", `/api/v1/webhooks/${webhook}/secret`);
   }

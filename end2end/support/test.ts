@@ -5,9 +5,10 @@ import { Api } from "./api.ts";
 import { OWNER, Server } from "./binary.ts";
 import { Faults } from "./faults.ts";
 import { Receiver } from "./receiver.ts";
+import { furnish, type World } from "./world.ts";
 
 interface OfTest {
-  /** The REST API of `server`, with every permission that a key can have. */
+  /** The REST API of `server`, with every permission that a key can have. Webhooks that the test leaves are deleted. */
   api: Api;
   /** A receiver; what it got is verified when the test has ended. */
   receiver: Receiver;
@@ -26,6 +27,8 @@ interface OfWorker {
   server: Server;
   /** The owner's cookie. */
   session: NonNullable<Exclude<BrowserContextOptions["storageState"], string>>;
+  /** Something of everything, for tests that look at every page. */
+  world: World;
 }
 
 export const test = base.extend<OfTest, OfWorker>({
@@ -51,7 +54,14 @@ export const test = base.extend<OfTest, OfWorker>({
     { scope: "worker" },
   ],
   baseURL: async ({ server }, use) => use(server.url),
-  api: async ({ server }, use) => use(new Api(server.url, OWNER.apiKey)),
+  world: [async ({ server }, use) => use(await furnish(new Api(server.url, OWNER.apiKey))), { scope: "worker" }],
+  api: async ({ server }, use) => {
+    const api = new Api(server.url, OWNER.apiKey);
+    const before = new Set((await api.webhooks()).map(({ id }) => id));
+    await use(api);
+    // What one test subscribed to must not be sent what the next one publishes.
+    for (const { id } of await api.webhooks()) if (!before.has(id)) await api.deleteWebhook(id);
+  },
   receiver: async ({ api }, use) => {
     const receiver = await Receiver.start();
     await use(receiver);

@@ -43,7 +43,7 @@ test("a key without name or scopes is refused at the fields", async ({ signedIn:
   await goto("/api");
   await page.getByRole("checkbox", { name: /^events:write/ }).uncheck();
   await page.getByRole("button", { name: "Create key" }).click();
-  await expectFieldError(page.getByLabel("Name"), "Name is required");
+  await expectFieldError(page.getByLabel("Name"), "Key name is required");
   await expect(page.getByText("Please select at least one scope")).toBeVisible();
   await expect(page.getByLabel("Name")).toBeFocused();
 });

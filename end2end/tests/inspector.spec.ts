@@ -43,12 +43,16 @@ test("requests appear as they arrive, signed or not, rightly or wrongly", async 
 });
 
 test("a delivery to the Inspector is verified, and clearing forgets everything", async ({ signedIn: page, goto, api }) => {
-  const url = await api.inspectorUrl();
-  const { id } = await api.createWebhook({ name: unique("To be cleared"), url: `${url}/cleared`, events: ["job.created"] });
+  const { id } = await api.createWebhook({
+    name: unique("To be cleared"),
+    url: await api.inspectorUrl(),
+    events: ["submission.updated"],
+  });
   await api.test(id);
   await goto("/inspector");
   const requests = page.getByRole("region", { name: "Requests" }).getByRole("group");
-  await expect(requests.filter({ hasText: "/cleared" })).toContainText("Verified");
+  const arrived = requests.filter({ hasText: "submission.updated" });
+  await expect(arrived).toContainText("Verified");
   await disclosure(page, "Clear").click();
   await page.getByRole("button", { name: "Yes, clear" }).click();
   await expect(page.getByText("Nothing was received yet.")).toBeVisible();

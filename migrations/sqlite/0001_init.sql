@@ -177,7 +177,6 @@ create table queue (
     node_id blob
 ) strict, without rowid;
 create index queue_ready on queue (webhook_id, due_at, delivery_id) where node_id is null;
-create index queue_due on queue (due_at) where node_id is null;
 
 create table dead_letters (
     organization_id blob not null,

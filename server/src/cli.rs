@@ -15,7 +15,7 @@ use domain::{
     api::{ApiError, ApiKeyDraft, ErrorCode, EventDraft, MemberDraft},
 };
 use engine::{
-    Engine, Origin, Setup, SystemEntropy,
+    Engine, Origin, Setup, SystemClock, SystemEntropy,
     http::{Client, ClientConfig, Guard, Request},
     secrets::Secret,
 };
@@ -30,7 +30,7 @@ use crate::{
     bench,
     config::{Config, Flags, Settings},
     http::document,
-    lifecycle::{GRACE, Server, open_engine, open_store},
+    lifecycle::{GRACE, Server, engine_config, open_store},
     telemetry,
 };
 
@@ -137,7 +137,7 @@ struct EventsSend {
     #[arg(long)]
     url: Option<String>,
     /// An API key with scope events:write; without it, the configured bootstrap key.
-    #[arg(long)]
+    #[arg(long, env = "SIGNALBOX_API_KEY", hide_env_values = true)]
     key: Option<String>,
     /// The same key within 24 hours publishes the event once.
     #[arg(long)]
@@ -220,7 +220,8 @@ async fn open(config: &Config) -> Result<Engine, Box<dyn Error>> {
     let store = open_store(config).await?;
     let nowhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", config.listen));
-    Ok(open_engine(config, store, &url, nowhere, Arc::new(SystemEntropy)).await?)
+    let engine_config = engine_config(config, &url, nowhere, &SystemEntropy)?;
+    Ok(Engine::open(store, engine_config, Arc::new(SystemClock), Arc::new(SystemEntropy)).await?)
 }
 
 async fn create_admin(config: &Config, create: AdminCreate) -> Result<(), Box<dyn Error>> {
@@ -274,7 +275,10 @@ async fn create_key(config: &Config, create: KeysCreate) -> Result<(), Box<dyn E
 
 async fn send_event(config: &Config, send: EventsSend) -> Result<(), Box<dyn Error>> {
     let url = send.url.or_else(|| config.public_url.clone()).unwrap_or_else(|| format!("http://{}", config.listen));
-    let key = send.key.or_else(|| config.bootstrap_api_key.clone()).ok_or("Give an API key with --key")?;
+    let key = send
+        .key
+        .or_else(|| config.bootstrap_api_key.clone())
+        .ok_or("Give an API key with --key or SIGNALBOX_API_KEY")?;
     let data = if send.data == "-" {
         let mut text = String::new();
         io::stdin().read_to_string(&mut text)?;

@@ -16,7 +16,7 @@ use std::{
 use axum::serve::ListenerExt as _;
 use domain::api::ApiError;
 use engine::{
-    Bootstrap, Clock, Engine, EngineConfig, Entropy, StartError, SystemClock, SystemEntropy,
+    Bootstrap, Engine, EngineConfig, Entropy, StartError, SystemClock, SystemEntropy,
     secrets::{MasterKey, Secret},
 };
 use storage::{Store, StoreError};
@@ -96,7 +96,8 @@ impl Server {
         let url = config.public_url.clone().unwrap_or_else(|| format!("http://{}", local(address)));
         let store = open_store(config).await?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let engine = open_engine(config, store.clone(), &url, address, Arc::clone(&entropy)).await?;
+        let engine_config = engine_config(config, &url, address, &*entropy)?;
+        let engine = Engine::start(store.clone(), engine_config, Arc::new(SystemClock), Arc::clone(&entropy)).await?;
         let owner = config.bootstrap_owner.clone().map(|(email, password)| (email, Secret::new(password)));
         let api_key = config.bootstrap_api_key.clone().map(Secret::new);
         engine.bootstrap(Bootstrap { owner, api_key }).await.map_err(Failure::Bootstrap)?;
@@ -113,7 +114,7 @@ impl Server {
         Ok(Self { url, address, engine, store, stopping, serving: tokio::spawn(serving.into_future()) })
     }
 
-    /// Brings everything down; at most twice [`GRACE`].
+    /// Brings everything down: requests, what is in flight, and the last outcomes have [`GRACE`] each.
     pub async fn stop(mut self) {
         self.stopping.cancel();
         if tokio::time::timeout(GRACE, &mut self.serving).await.is_err() {
@@ -135,28 +136,25 @@ pub async fn open_store(config: &Config) -> Result<Store, Failure> {
     Store::open(url).await.map_err(|error| Failure::Database(without_password(url), error))
 }
 
-/// Starts the engine on an open database.
-pub async fn open_engine(
+/// What the engine is told.
+pub fn engine_config(
     config: &Config,
-    store: Store,
     public_url: &str,
     listener: SocketAddr,
-    entropy: Arc<dyn Entropy>,
-) -> Result<Engine, Failure> {
-    let config = EngineConfig {
+    entropy: &dyn Entropy,
+) -> Result<EngineConfig, Failure> {
+    Ok(EngineConfig {
         public_url: public_url.to_owned(),
         listener: local(listener),
         allow_networks: config.allow_networks.clone(),
-        master_key: master_key(config, &*entropy)?,
+        master_key: master_key(config, entropy)?,
         header_prefix: config.header_prefix.clone(),
         in_flight: 512,
         webhook_in_flight: 32,
         webhook_queue: 1_024,
         queue: 16_384,
         queue_bytes: 128 * 1024 * 1024,
-    };
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    Ok(Engine::start(store, config, clock, entropy).await?)
+    })
 }
 
 /// How this machine reaches what listens on `address`.

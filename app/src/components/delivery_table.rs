@@ -8,6 +8,7 @@ use domain::{
 use leptos::prelude::*;
 
 use super::{
+    field::{FormProblem, Refusal},
     icon::icon,
     status::{delivery_outcome, delivery_status},
     toast::Toasts,
@@ -62,6 +63,7 @@ pub fn DeliveryTable(
     let may_replay = may(domain::Permission::ReplayDeliveries);
     let empty = empty.run();
     view! {
+        <FormProblem refusal=Refusal::of(replay) />
         {(arrival == Arrival::Waits).then(|| live_bar(shown, waiting, paused))}
         <div class="table-wrap" hidden=move || shown.read().is_empty()>
             <table class="table">
@@ -161,15 +163,13 @@ fn live_bar(shown: RwSignal<Vec<Delivery>>, waiting: RwSignal<Vec<Delivery>>, pa
     .into_any()
 }
 
-/// Says what became of a replay, with a link to the new delivery.
-pub fn report_replay(replay: ServerAction<ReplayDelivery>) {
+/// Says where the new delivery of a replay is.
+fn report_replay(replay: ServerAction<ReplayDelivery>) {
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| match replay.value().get() {
-        Some(Ok(delivery)) => {
+    Effect::new(move |_| {
+        if let Some(Ok(delivery)) = replay.value().get() {
             toasts.say_with_link("Replayed.", format!("/deliveries/{}", delivery.id), "View the new delivery");
         }
-        Some(Err(error)) => toasts.say(&error.0.detail),
-        None => {}
     });
 }
 

@@ -50,7 +50,7 @@ impl Refusal {
     }
 }
 
-/// Empties a form when its action succeeded, for those that stay on the page.
+/// Empties a form when its action succeeded, and closes what it was opened in: for forms that stay on the page.
 pub fn empty_after<S>(form: NodeRef<html::Form>, action: ServerAction<S>)
 where
     S: ServerFn<Error = CallError> + Clone + Send + Sync + 'static,
@@ -59,6 +59,9 @@ where
     Effect::new(move |_| {
         if let (Some(Ok(_)), Some(form)) = (&*action.value().read(), form.get()) {
             form.reset();
+            if let Ok(Some(opened)) = form.closest("details.confirm") {
+                _ = opened.remove_attribute("open");
+            }
         }
     });
 }

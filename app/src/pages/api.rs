@@ -50,6 +50,7 @@ pub fn Api() -> AnyView {
                 </div>
                 {if may(Permission::ManageApiKeys) {
                     view! {
+                        <FormProblem refusal=Refusal::of(revoke) />
                         {created_key(create)}
                         {loaded(keys, move |keys| table(keys, revoke))}
                         {loaded(sources, move |sources| form(sources, create))}

@@ -13,6 +13,7 @@ use crate::{
     components::{
         attempt::{body_view, headers_view},
         copy::CopyButton,
+        field::{FormProblem, Refusal, empty_after},
         heading::Heading,
         icon::icon,
         loaded::loaded,
@@ -46,6 +47,7 @@ pub fn Inspector() -> AnyView {
                 {may(Permission::ClearInspector).then(|| clear_button(clear))}
             </div>
             <p class="muted">"Records every request to this address and checks its signature against the secrets of your webhooks."</p>
+            <FormProblem refusal=Refusal::of(clear) />
             {loaded(url, |url| address(&url))}
             {loaded(requests, move |page| list(page, cursor().is_some(), live))}
         </div>
@@ -54,10 +56,12 @@ pub fn Inspector() -> AnyView {
 }
 
 fn clear_button(clear: ServerAction<ClearInspector>) -> AnyView {
+    let node = NodeRef::new();
+    empty_after(node, clear);
     view! {
         <details class="confirm confirm-right">
             <summary class="btn">{icon("trash")} "Clear"</summary>
-            <ActionForm action=clear attr:class="confirm-box">
+            <ActionForm action=clear node_ref=node attr:class="confirm-box">
                 <p>"Forget all recorded requests?"</p>
                 <button class="btn btn-danger">"Yes, clear"</button>
             </ActionForm>

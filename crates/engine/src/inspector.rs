@@ -10,6 +10,7 @@ use domain::{
 };
 use storage::NewInspectorRequest;
 use subtle::ConstantTimeEq;
+use url::Url;
 
 use crate::{
     Actor, Engine, EngineConfig, LiveEvent, Result, error::refused, paging, routing::Endpoint, signature::SigningKey,
@@ -52,6 +53,13 @@ impl InspectorHit {
 /// Where the Inspector with this token receives.
 pub(crate) fn address(config: &EngineConfig, token: &str) -> String {
     format!("{}/inspect/{token}", config.public_url)
+}
+
+/// Whether a webhook's URL leads to the Inspector at `address`. The beginning of its text is not enough: `..` could lead
+/// out again, so the path counts as it is requested.
+pub(crate) fn receives(address: &str, text: &str, url: &Url) -> bool {
+    let path = Url::parse(address).map(|address| address.path().to_owned());
+    text.starts_with(address) && path.is_ok_and(|path| url.path().starts_with(&path))
 }
 
 impl Engine {

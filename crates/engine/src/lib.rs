@@ -162,6 +162,12 @@ impl Inner {
     }
 }
 
+/// What the workers take in.
+struct Intake {
+    submitted: mpsc::Receiver<accept::Submission>,
+    tried: mpsc::Receiver<deliver::Tried>,
+}
+
 impl Engine {
     /// Takes back what an earlier process left, loads the routing table and starts the workers.
     pub async fn start(
@@ -170,6 +176,31 @@ impl Engine {
         clock: Arc<dyn Clock>,
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<Self, StartError> {
+        let (engine, intake) = Self::build(store, config, clock, entropy).await?;
+        let recovered = engine.inner.store.register(engine.inner.node(), deliver::LEASE_MS).await?;
+        if recovered > 0 {
+            tracing::info!(recovered, "took back deliveries that an earlier process left");
+        }
+        engine.start_workers(intake);
+        Ok(engine)
+    }
+
+    /// An engine that administers and delivers nothing, for commands that end when they are done.
+    pub async fn open(
+        store: Store,
+        config: EngineConfig,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> std::result::Result<Self, StartError> {
+        Self::build(store, config, clock, entropy).await.map(|(engine, _)| engine)
+    }
+
+    async fn build(
+        store: Store,
+        config: EngineConfig,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+    ) -> std::result::Result<(Self, Intake), StartError> {
         let keyring = Keyring::open_store(&store, &config.master_key, &*entropy).await?;
         let prefixed = deliver::PrefixedHeaders::new(&config.header_prefix)
             .ok_or_else(|| StartError::Config(format!("\"{}\" cannot begin a header name", config.header_prefix)))?;
@@ -216,16 +247,11 @@ impl Engine {
             drained: CancellationToken::new(),
         });
         let engine = Self { inner };
-        let recovered = engine.inner.store.register(node, deliver::LEASE_MS).await?;
-        if recovered > 0 {
-            tracing::info!(recovered, "took back deliveries that an earlier process left");
-        }
         engine.inner.refresh_routing().await?;
-        engine.start_workers(submitted, tried);
-        Ok(engine)
+        Ok((engine, Intake { submitted, tried }))
     }
 
-    fn start_workers(&self, submitted: mpsc::Receiver<accept::Submission>, tried: mpsc::Receiver<deliver::Tried>) {
+    fn start_workers(&self, Intake { submitted, tried }: Intake) {
         let inner = &self.inner;
         let submitted = Arc::new(tokio::sync::Mutex::new(submitted));
         for _ in 0..ACCEPTORS {

@@ -15,7 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use storage::{RouteRow, SecretRow, Store};
 use url::Url;
 
-use crate::{EngineConfig, secrets::Keyring, signature::SigningKey};
+use crate::{EngineConfig, inspector, secrets::Keyring, signature::SigningKey};
 
 /// A webhook, ready to be matched and sent to.
 pub(crate) struct Endpoint {
@@ -156,8 +156,9 @@ fn endpoint(
     if keys.is_empty() {
         return Err("it has no secret");
     }
-    let inspector = crate::inspector::address(config, &row.inspector_token);
-    let inspector = row.url.starts_with(&inspector).then_some(config.listener);
+    let url = Url::parse(&row.url).map_err(|_| "its URL is not valid")?;
+    let inspector = inspector::address(config, &row.inspector_token);
+    let inspector = inspector::receives(&inspector, &row.url, &url).then_some(config.listener);
     let mut headers = HeaderMap::new();
     if let Some(sealed) = &row.headers {
         let text = keyring
@@ -175,7 +176,7 @@ fn endpoint(
         webhook: row.webhook,
         organization: row.organization,
         name: row.name.into(),
-        url: Url::parse(&row.url).map_err(|_| "its URL is not valid")?,
+        url,
         url_text: row.url.into(),
         events: events.iter().filter_map(|event| event.parse().ok()).collect(),
         source: row.source,

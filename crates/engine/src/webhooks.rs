@@ -246,9 +246,7 @@ impl Engine {
     /// this process's own listener.
     async fn is_own_inspector(&self, organization: OrganizationId, text: &str, url: &Url) -> Result<bool> {
         let address = self.own_inspector(organization).await?;
-        // `..` could lead out of it, so the path counts as it is requested.
-        let path = Url::parse(&address).map(|address| address.path().to_owned());
-        Ok(text.starts_with(&address) && path.is_ok_and(|path| url.path().starts_with(&path)))
+        Ok(crate::inspector::receives(&address, text, url))
     }
 }
 

@@ -168,6 +168,8 @@ impl Settings {
             let Some(key) = name.strip_prefix(ENVIRONMENT_PREFIX) else { continue };
             match key {
                 "CONFIG" => file = file.or(Some(PathBuf::from(value)).filter(|path| !path.as_os_str().is_empty())),
+                // What clients of a server use: `events send`, and the examples for curl.
+                "API_KEY" => {}
                 // Tests of this repository speak to each other through these.
                 "BIN" => {}
                 _ if key.starts_with("TEST_") => {}

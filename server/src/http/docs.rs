@@ -65,7 +65,7 @@ impl<'a> Page<'a> {
         );
         let tags = document["tags"].as_array().map_or(&[][..], Vec::as_slice);
         for tag in tags {
-            put!(self, "<h2>{}</h2><ul>", escape(text(tag, "name")));
+            put!(self, "<p class=\"group\">{}</p><ul>", escape(text(tag, "name")));
             for Operation { value, .. } in self.operations(text(tag, "name")) {
                 put!(
                     self,
@@ -76,7 +76,10 @@ impl<'a> Page<'a> {
             }
             put!(self, "</ul>");
         }
-        put!(self, "<h2>Reference</h2><ul><li><a href=\"#schemas\">Schemas</a></li></ul></nav><main><h1>{title}</h1>");
+        put!(
+            self,
+            "<p class=\"group\">Reference</p><ul><li><a href=\"#schemas\">Schemas</a></li></ul></nav><main><h1>{title}</h1>"
+        );
         put!(
             self,
             "<p class=\"quiet\">Version {}. For machines: <a href=\"/api/openapi.json\">openapi.json</a></p>{}",
@@ -169,7 +172,8 @@ impl<'a> Page<'a> {
 
     fn curl(&self, method: &str, path: &str, body: &Value) -> String {
         let option = if method == "GET" { String::new() } else { format!("-X {method} ") };
-        let mut command = format!("curl {option}{}{path} \\\n  -H \"Authorization: Bearer $API_KEY\"", self.public_url);
+        let mut command =
+            format!("curl {option}{}{path} \\\n  -H \"Authorization: Bearer $SIGNALBOX_API_KEY\"", self.public_url);
         if body.is_object() {
             let example = serde_json::to_string(&body["example"]).unwrap_or_default();
             let example = example.replace('\'', "'\\''");

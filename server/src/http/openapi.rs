@@ -8,6 +8,7 @@ use utoipa::{
     openapi::{
         Components, Content, Info, License, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, Tag,
         path::{Operation, ParameterIn, Paths},
+        schema::{ArrayItems, Schema},
         security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme},
     },
 };
@@ -114,6 +115,15 @@ fn operation_id(operation: &Operation) -> String {
 
 /// Adds what follows from an operation's shape.
 fn complete(document: &mut OpenApi) {
+    // A page of rows names its rows, instead of repeating what they are.
+    for (name, schema) in document.components.iter_mut().flat_map(|components| &mut components.schemas) {
+        if let Some(row) = name.strip_prefix("Page_")
+            && let RefOr::T(Schema::Object(page)) = schema
+            && let Some(RefOr::T(Schema::Array(list))) = page.properties.get_mut("data")
+        {
+            list.items = ArrayItems::RefOrSchema(Box::new(RefOr::Ref(Ref::from_schema_name(row))));
+        }
+    }
     each_operation(&mut document.paths, |path, operation| {
         if operation.operation_id.as_ref().is_some_and(|id| !id.contains("integrations_") && !id.contains("service_")) {
             operation.operation_id = Some(operation_id(operation));

@@ -47,6 +47,18 @@ fn openapi_is_complete() {
     }
 }
 
+#[test]
+fn openapi_is_in_the_manual() {
+    let manual = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/API.md")).unwrap();
+    let document = serde_json::to_value(server::http::document()).unwrap();
+    for (path, item) in document["paths"].as_object().unwrap() {
+        for method in item.as_object().unwrap().keys() {
+            let line = format!("| `{} {path}` |", method.to_uppercase());
+            assert!(manual.contains(&line), "docs/API.md has no row {line}");
+        }
+    }
+}
+
 fn collect(value: &Value, references: &mut Vec<String>) {
     match value {
         Value::Object(map) => {

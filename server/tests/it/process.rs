@@ -272,7 +272,8 @@ async fn the_other_commands() {
     let process = Process::start(&mut signalbox(&["serve"])).await;
     assert_eq!(process.setup, None, "there is an owner");
     let send = ["events", "send", "--url", &process.url, "--key", key, "--event"];
-    let accepted = out(&run(signalbox(&send).args(["job.created", "--data", "{\"a\":1}"])).await);
+    let by_environment = ["events", "send", "--url", &process.url, "--event", "job.created", "--data", "{\"a\":1}"];
+    let accepted = out(&run(signalbox(&by_environment).env("SIGNALBOX_API_KEY", key)).await);
     assert!(accepted.starts_with("{\"id\":\"evt_"), "{accepted}");
     let unknown = refusal(signalbox(&send).args(["job.dreamt"])).await;
     assert!(unknown.contains("answered 422") && unknown.contains("Unknown event type: job.dreamt"), "{unknown}");

@@ -16,6 +16,7 @@ use crate::{
     components::{
         attempt::{body_view, timeline},
         copy::CopyButton,
+        field::{FormProblem, Refusal},
         heading::Heading,
         icon::icon,
         loaded::loaded_or,
@@ -45,13 +46,11 @@ pub fn Delivery() -> AnyView {
     let detail = Resource::new(move || (id.get(), changed.get(), live.reopened.get()), |(id, ..)| show_delivery(id));
     let replay = ServerAction::<ReplayDelivery>::new();
     let navigate = use_navigate();
-    Effect::new(move |_| match replay.value().get() {
-        Some(Ok(delivery)) => {
+    Effect::new(move |_| {
+        if let Some(Ok(delivery)) = replay.value().get() {
             toasts.say("Replayed: this is the new delivery");
             navigate(&format!("/deliveries/{}", delivery.id), NavigateOptions::default());
         }
-        Some(Err(error)) => toasts.say(&error.0.detail),
-        None => {}
     });
     loaded_or(detail, move |detail| page(&detail, replay), problem_page)
 }
@@ -88,6 +87,7 @@ fn page(detail: &DeliveryDetail, replay: ServerAction<ReplayDelivery>) -> AnyVie
                         }
                     })}
             </div>
+            <FormProblem refusal=Refusal::of(replay) />
             {facts(detail)}
             <section class="section">
                 <div class="section-head">

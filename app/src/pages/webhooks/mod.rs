@@ -15,7 +15,14 @@ use leptos_router::{NavigateOptions, hooks::query_signal_with_options};
 
 use crate::{
     calls::webhooks::{SetWebhookState, list_webhooks},
-    components::{heading::Heading, icon::icon, loaded::loaded, status::webhook_status, toast::Toasts},
+    components::{
+        field::{FormProblem, Refusal},
+        heading::Heading,
+        icon::icon,
+        loaded::loaded,
+        status::webhook_status,
+        toast::Toasts,
+    },
     live::Live,
     pages::overview::success_rate,
     session::may,
@@ -64,19 +71,20 @@ pub fn Webhooks() -> AnyView {
                     <kbd class="needs-js">"/"</kbd>
                 </label>
             </form>
+            <FormProblem refusal=Refusal::of(state) />
             {loaded(webhooks, move |page| table(page, search, state))}
         </div>
     }
     .into_any()
 }
 
-/// Says what was switched, with the way back.
+/// Says that the state was switched.
 pub fn report_state(state: ServerAction<SetWebhookState>) {
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| match state.value().get() {
-        Some(Ok(())) => toasts.say("Saved"),
-        Some(Err(error)) => toasts.say(&error.0.detail),
-        None => {}
+    Effect::new(move |_| {
+        if let Some(Ok(())) = state.value().get() {
+            toasts.say("Saved");
+        }
     });
 }
 

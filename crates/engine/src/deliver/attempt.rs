@@ -90,7 +90,7 @@ fn headers(inner: &Inner, job: &Job, endpoint: &Endpoint, body: &[u8], now: Time
     if let Some(previous) = bodies.next() {
         own.push((&names.previous.0, &names.previous.1, previous));
     }
-    let host = endpoint.url.host_str().unwrap_or_default();
+    let host = endpoint.url.authority();
     let length = body.len().to_string();
     let mut kept = vec![
         Kept { name: "Host", value: host },

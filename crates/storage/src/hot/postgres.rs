@@ -165,5 +165,15 @@ pub(super) async fn beat(pool: &PgPool, node: NodeId, ttl_ms: i64) -> Result<boo
 }
 
 pub(super) async fn reap(pool: &PgPool) -> Result<u64> {
-    Ok(sqlx::query(include_str!("../../sql/postgres/reap.sql")).execute(pool).await?.rows_affected())
+    let mut transaction = pool.begin().await?;
+    let dead = sqlx::query(include_str!("../../sql/postgres/reap_nodes.sql")).execute(&mut *transaction).await?;
+    // A sign of life comes often, a death seldom: only then is the queue looked through.
+    let recovered = if dead.rows_affected() == 0 {
+        0
+    } else {
+        let leases = sqlx::query(include_str!("../../sql/postgres/reap_leases.sql")).execute(&mut *transaction).await?;
+        leases.rows_affected()
+    };
+    transaction.commit().await?;
+    Ok(recovered)
 }

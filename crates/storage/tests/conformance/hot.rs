@@ -324,3 +324,41 @@ conformance! {
         store.unregister(living).await.unwrap();
     }
 }
+
+/// A node that is given up while it commits leases leaves none behind. Only where nodes share a database.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_lease_committed_while_its_node_is_given_up_is_taken_back() {
+    use sqlx::{Connection, Executor, PgConnection};
+
+    let fresh = Fresh::postgres().await;
+    let (organization, webhook) = hooked(&fresh, 1).await;
+    let dead = node(&fresh.store, 900).await;
+    ingest(&fresh.store, dead, vec![event(organization, 4, vec![delivery(webhook, 1, false)])]).await;
+    let mut slow = PgConnection::connect(&fresh.url).await.unwrap();
+    slow.execute("update nodes set alive_until = 0").await.unwrap();
+    let mut transaction = slow.begin().await.unwrap();
+    transaction.execute("select id from nodes for key share").await.unwrap();
+    sqlx::query("update queue set node_id = $1").bind(dead.uuid()).execute(&mut *transaction).await.unwrap();
+
+    let store = fresh.store.clone();
+    let reaping = tokio::spawn(async move { store.register(id::<NodeId>(901), TTL_MS).await.unwrap() });
+    let mut observer = PgConnection::connect(&fresh.url).await.unwrap();
+    let waits = async {
+        loop {
+            let waiting: i64 = sqlx::query_scalar(
+                "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+            )
+            .fetch_one(&mut observer)
+            .await
+            .unwrap();
+            if waiting > 0 {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_secs(20), waits).await.expect("the reaper waits");
+    transaction.commit().await.unwrap();
+    assert_eq!(reaping.await.unwrap(), 1);
+    drop((slow, observer));
+    fresh.end().await;
+}

@@ -16,7 +16,7 @@ fn migrations_are_paired() {
 
 #[tokio::test]
 async fn tables_columns_and_indexes_are_the_same() {
-    let Some(postgres) = Fresh::postgres().await else { return };
+    let postgres = Fresh::postgres().await;
     let sqlite = Fresh::sqlite().await;
     assert_eq!(columns_of_sqlite(&sqlite.url).await, columns_of_postgres(&postgres.url).await);
     assert_eq!(indexes_of_sqlite(&sqlite.url).await, indexes_of_postgres(&postgres.url).await);

@@ -18,6 +18,7 @@ use crate::{
         },
     },
     components::{
+        field::{FormProblem, Refusal},
         heading::Heading,
         icon::icon,
         loaded::{loaded, loaded_or},
@@ -192,15 +193,16 @@ fn head(webhook: &api::Webhook, state: ServerAction<SetWebhookState>, tab: Memo<
                     }
                 })}
         </div>
-        <p class="mono muted break">{webhook.url.clone()}</p>
-        {(!webhook.description.is_empty()).then(|| view! { <p class="muted">{webhook.description.clone()}</p> })}
+        <div class="lede">
+            <p class="mono break">{webhook.url.clone()}</p>
+            {(!webhook.description.is_empty()).then(|| view! { <p>{webhook.description.clone()}</p> })}
+            {webhook.last_triggered_at.map(|at| view! { <p>"Last triggered " <Time at /></p> })}
+        </div>
+        <FormProblem refusal=Refusal::of(state) />
         {webhook
             .state_reason
             .clone()
             .map(|reason| view! { <p class="notice notice-warn">{icon("alert")} {reason}</p> })}
-        {webhook
-            .last_triggered_at
-            .map(|at| view! { <p class="muted">"Last triggered " <Time at /></p> })}
         <nav class="tabs" aria-label="Webhook">
             {tabs}
         </nav>

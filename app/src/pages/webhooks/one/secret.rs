@@ -10,7 +10,7 @@ use crate::{
     calls::webhooks::{RotateSecret, reveal_secret},
     components::{
         copy::copy,
-        field::{FormProblem, Refusal, SelectField, TextField},
+        field::{FormProblem, Refusal, SelectField, TextField, empty_after},
         icon::icon,
         toast::Toasts,
     },
@@ -104,6 +104,8 @@ fn value_row(webhook: &Webhook, secret: RwSignal<Option<String>>) -> AnyView {
 
 fn regeneration(webhook: &Webhook, rotate: ServerAction<RotateSecret>) -> AnyView {
     let refusal = Refusal::of(rotate);
+    let node = NodeRef::new();
+    empty_after(node, rotate);
     let (id, name) = (webhook.id.to_string(), webhook.name.clone());
     let pending = rotate.pending();
     let choices = [("0", "Revoke the old one at once"), ("1", "1 hour"), ("24", "24 hours"), ("168", "7 days")];
@@ -116,7 +118,7 @@ fn regeneration(webhook: &Webhook, rotate: ServerAction<RotateSecret>) -> AnyVie
             </p>
             <details class="confirm" open=refusal.is_refused()>
                 <summary class="btn btn-danger">{icon("retry")} "Regenerate secret"</summary>
-                <ActionForm action=rotate attr:class="confirm-box form" attr:novalidate=true>
+                <ActionForm action=rotate node_ref=node attr:class="confirm-box form" attr:novalidate=true>
                     <FormProblem refusal />
                     <input type="hidden" name="id" value=id />
                     <SelectField

@@ -1,0 +1,78 @@
+// Something of everything that screens show, and the list of all screens.
+import { type Api, ONE_RETRY } from "./api.ts";
+
+/** Ids of what is there. */
+export interface World {
+  /** A webhook to the Inspector. */
+  webhook: string;
+  /** A webhook to a port where nobody listens. */
+  broken: string;
+  /** A test that was delivered. */
+  delivered: string;
+  /** A delivery that was given up after two tries. */
+  deadLetter: string;
+  /** An event that went to both. */
+  event: string;
+}
+
+/** A page: what it is called, where it is, and its one heading. */
+export interface Screen {
+  name: string;
+  path: string;
+  heading: string;
+}
+
+const EVENTS = ["approval.delegated", "approval.escalated"];
+
+/** Makes a world. */
+export async function furnish(api: Api): Promise<World> {
+  const url = await api.inspectorUrl();
+  const { id: webhook } = await api.createWebhook({
+    name: "Approvals - Zapier",
+    url,
+    events: EVENTS,
+    description: "Feeds the approval board. Ask the platform team.",
+    headers: [{ name: "X-Environment", value: "production" }],
+  });
+  const { id: broken } = await api.createWebhook({
+    name: "Approvals - CRM",
+    url: "http://127.0.0.1:9/a/rather/long/path/that/does/not/break/by/itself/0123456789abcdef0123456789abcdef",
+    events: EVENTS,
+    retry_policy: ONE_RETRY,
+  });
+  await api.call("POST", "/api/v1/api-keys", { name: "Recruiting service", scopes: ["events:write"] });
+  const { id: delivered } = await api.test(webhook, EVENTS[0]);
+  const { id: event } = await api.publish("approval.delegated", { id: "APR-7", note: "x".repeat(300) });
+  for (;;) {
+    const [newest] = await api.deliveriesOf(broken);
+    if (newest?.status === "dead_letter") return { webhook, broken, delivered, deadLetter: newest.id, event };
+    await new Promise((done) => setTimeout(done, 100));
+  }
+}
+
+/** Every page of somebody who is signed in. */
+export function screens({ webhook, broken, delivered, deadLetter, event }: World): Screen[] {
+  const tab = (name: string) => ({ name: `webhook, ${name}`, path: `/webhooks/${webhook}?tab=${name}`, heading: "Approvals - Zapier" });
+  return [
+    { name: "overview", path: "/", heading: "Overview" },
+    { name: "webhooks", path: "/webhooks", heading: "Webhooks" },
+    { name: "webhooks, none found", path: "/webhooks?q=none", heading: "Webhooks" },
+    { name: "new webhook", path: "/webhooks/new", heading: "Configure Webhook" },
+    tab("test"),
+    tab("deliveries"),
+    tab("settings"),
+    tab("secret"),
+    { name: "test result", path: `/webhooks/${webhook}?tab=test&delivery=${delivered}`, heading: "Approvals - Zapier" },
+    { name: "failed result", path: `/webhooks/${broken}?tab=test&delivery=${deadLetter}`, heading: "Approvals - CRM" },
+    { name: "events", path: "/events", heading: "Events" },
+    { name: "event", path: `/events/${event}`, heading: "approval.delegated" },
+    { name: "deliveries", path: "/deliveries", heading: "Deliveries" },
+    { name: "deliveries, filtered", path: `/deliveries?status=dead_letter&webhook_id=${broken}&range=24h`, heading: "Deliveries" },
+    { name: "deliveries, none found", path: `/deliveries?status=held`, heading: "Deliveries" },
+    { name: "delivery", path: `/deliveries/${delivered}`, heading: "approval.delegated" },
+    { name: "dead letter", path: `/deliveries/${deadLetter}`, heading: "approval.delegated" },
+    { name: "inspector", path: "/inspector", heading: "Inspector" },
+    { name: "API keys", path: "/api", heading: "API" },
+    { name: "settings", path: "/settings", heading: "Settings" },
+  ];
+}
