@@ -14,6 +14,10 @@ use crate::Inner;
 const POLL: Duration = Duration::from_secs(1);
 /// Webhooks in one claim.
 const WEBHOOKS: usize = 64;
+/// Deliveries in one claim. With the largest body that travels with a claim these are 64 MB.
+const DELIVERIES: usize = 1_024;
+/// Most deliveries of one webhook in one claim.
+const PER_WEBHOOK: usize = 256;
 
 /// Runs until the engine stops.
 pub(crate) async fn run(inner: Arc<Inner>) {
@@ -35,7 +39,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 
 /// Claims what is due and fits; answers how long there is nothing to do.
 async fn fetch(inner: &Arc<Inner>) -> storage::Result<Duration> {
-    let per_webhook = inner.config.webhook_queue / 2;
+    let half_a_lane = inner.config.webhook_queue / 2;
     loop {
         let now = inner.clock.now();
         let snapshot = inner.routing.current();
@@ -51,7 +55,7 @@ async fn fetch(inner: &Arc<Inner>) -> storage::Result<Duration> {
                 }
                 if due_at > now {
                     next = Some(next.map_or(due_at, |next| next.min(due_at)));
-                } else if lanes.room(webhook) >= per_webhook {
+                } else if lanes.room(webhook) >= half_a_lane {
                     due.push(webhook);
                 } else {
                     lanes.refill_later(webhook);
@@ -64,6 +68,7 @@ async fn fetch(inner: &Arc<Inner>) -> storage::Result<Duration> {
             return Ok(until.min(POLL));
         }
         due.truncate(WEBHOOKS);
+        let per_webhook = (DELIVERIES / due.len()).min(PER_WEBHOOK).min(half_a_lane).max(1);
         let node = inner.node();
         let claimed = inner.store.claim(node, due, u32::try_from(per_webhook).unwrap_or(u32::MAX), now).await?;
         if claimed.is_empty() {

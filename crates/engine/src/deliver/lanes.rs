@@ -44,6 +44,8 @@ pub(crate) struct Lanes<J> {
     in_flight: usize,
     in_hand: usize,
     bytes: usize,
+    /// Whether a webhook found no place although its own lane was not full.
+    crowded: bool,
 }
 
 impl<J> Lanes<J> {
@@ -56,6 +58,7 @@ impl<J> Lanes<J> {
             in_flight: 0,
             in_hand: 0,
             bytes: 0,
+            crowded: false,
         }
     }
 
@@ -118,10 +121,12 @@ impl<J> Lanes<J> {
         self.line_up(webhook);
     }
 
-    /// Notes that more of this webhook waits in the database: [`Self::finish`] says when half of its lane is free.
+    /// Notes that more of this webhook waits in the database: [`Self::finish`] says when half of its lane, or of all
+    /// places, is free.
     pub(crate) fn refill_later(&mut self, webhook: WebhookId) {
-        if let Some(lane) = self.by_webhook.get_mut(&webhook) {
-            lane.refill = true;
+        match self.by_webhook.get_mut(&webhook) {
+            Some(lane) => lane.refill = true,
+            None => self.crowded = true,
         }
     }
 
@@ -147,7 +152,7 @@ impl<J> Lanes<J> {
         Some(job)
     }
 
-    /// A job that was popped is done. Answers whether it is time to fetch more of this webhook.
+    /// A job that was popped is done. Answers whether it is time to fetch more.
     pub(crate) fn finish(&mut self, webhook: WebhookId, bytes: usize) -> bool {
         let Some(lane) = self.by_webhook.get_mut(&webhook) else { return false };
         lane.in_flight -= 1;
@@ -156,9 +161,11 @@ impl<J> Lanes<J> {
         self.bytes -= bytes;
         let refill = lane.refill && lane.jobs.len() + lane.in_flight + lane.reserved <= self.limits.lane / 2;
         lane.refill &= !refill;
+        let uncrowded = self.crowded && self.in_hand <= self.limits.total / 2 && self.bytes <= self.limits.bytes / 2;
+        self.crowded &= !uncrowded;
         self.line_up(webhook);
         self.tidy(webhook);
-        refill
+        refill || uncrowded
     }
 
     /// Drops all jobs that have not started; answers how many.
