@@ -258,16 +258,13 @@ fn first_line() -> io::Result<String> {
 
 async fn create_key(config: &Config, create: KeysCreate) -> Result<(), Box<dyn Error>> {
     let engine = open(config).await?;
-    let outcome = match engine.operator().await? {
-        Some(operator) => {
-            let scopes = create.scopes.iter().map(ToString::to_string).collect();
-            let draft = ApiKeyDraft { name: create.name, scopes, source_id: None, expires_at: None };
-            engine.create_api_key(&operator, draft).await
-        }
-        None => {
-            let detail = "There is no organization yet: open the setup page, or use `signalbox admin create`";
-            Err(ApiError::new(ErrorCode::Conflict, detail))
-        }
+    let outcome = if let Some(operator) = engine.operator().await? {
+        let scopes = create.scopes.iter().map(ToString::to_string).collect();
+        let draft = ApiKeyDraft { name: create.name, scopes, source_id: None, expires_at: None };
+        engine.create_api_key(&operator, draft).await
+    } else {
+        let detail = "There is no organization yet: open the setup page, or use `signalbox admin create`";
+        Err(ApiError::new(ErrorCode::Conflict, detail))
     };
     engine.stop(GRACE).await;
     print(&outcome?.key)

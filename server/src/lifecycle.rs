@@ -178,14 +178,13 @@ fn make_folder(folder: &Path) -> io::Result<()> {
 }
 
 fn master_key(config: &Config, entropy: &dyn Entropy) -> Result<MasterKey, Failure> {
-    let (text, place) = match &config.master_key {
-        Some(text) => (Secret::new(text), "SIGNALBOX_MASTER_KEY".to_owned()),
-        None => {
-            let path = config.data_dir.join(MASTER_KEY_FILE);
-            let text = kept_key(&path, || MasterKey::generate(entropy).to_text())
-                .map_err(|error| Failure::MasterKey(path.display().to_string(), error.to_string()))?;
-            (text, path.display().to_string())
-        }
+    let (text, place) = if let Some(text) = &config.master_key {
+        (Secret::new(text), "SIGNALBOX_MASTER_KEY".to_owned())
+    } else {
+        let path = config.data_dir.join(MASTER_KEY_FILE);
+        let text = kept_key(&path, || MasterKey::generate(entropy).to_text())
+            .map_err(|error| Failure::MasterKey(path.display().to_string(), error.to_string()))?;
+        (text, path.display().to_string())
     };
     MasterKey::parse(text.expose()).ok_or_else(|| Failure::MasterKey(place, "expected 32 bytes in base64".to_owned()))
 }

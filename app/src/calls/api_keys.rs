@@ -33,5 +33,6 @@ pub async fn create_api_key(
 pub async fn revoke_api_key(id: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.revoke_api_key(&actor, ssr::id(&id, "API key")?).await?;
+    ssr::redirect_plain_form("/api");
     Ok(())
 }

@@ -21,5 +21,6 @@ pub async fn add_member(name: String, email: String, role: domain::Role, passwor
     let draft = domain::api::MemberDraft { name: name.clone(), email: email.clone(), role, password };
     let added = engine.create_member(&actor, draft).await;
     added.map_err(|error| ssr::keep_typed::<AddMember>(error.into(), &[("name", &name), ("email", &email)]))?;
+    ssr::redirect_plain_form("/settings");
     Ok(())
 }

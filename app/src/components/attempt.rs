@@ -42,7 +42,7 @@ pub fn body_view(title: &'static str, body: &str, truncated: bool) -> AnyView {
     view! {
         <section class="block">
             <div class="block-head">
-                <h4>{title}</h4>
+                <p class="block-title">{title}</p>
                 <span class="muted num">{size}</span>
                 {truncated.then(|| status(Tone::Warn, "scissors", "Truncated"))}
                 <span class="grow"></span>
@@ -84,14 +84,14 @@ pub fn headers_view(title: &'static str, headers: &[Header]) -> AnyView {
     view! {
         <section class="block">
             <div class="block-head">
-                <h4>{title}</h4>
+                <p class="block-title">{title}</p>
                 <span class="grow"></span>
                 <CopyButton text=text label="Copy headers" />
             </div>
             {if headers.is_empty() {
                 view! { <p class="muted block-body">"None"</p> }.into_any()
             } else {
-                view! { <dl class="headers">{rows}</dl> }.into_any()
+                view! { <dl class="headers" tabindex="0" aria-label=title>{rows}</dl> }.into_any()
             }}
         </section>
     }

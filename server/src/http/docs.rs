@@ -25,7 +25,7 @@ pub fn page(document: &OpenApi, public_url: &str) -> Bytes {
 }
 
 /// The page as an answer.
-pub async fn answer(page: Bytes) -> Response {
+pub fn answer(page: Bytes) -> Response {
     let policy = "default-src 'none'; style-src 'self'; img-src 'self'; base-uri 'none'; frame-ancestors 'none'";
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8")),
@@ -97,7 +97,7 @@ impl<'a> Page<'a> {
         for (name, schema) in document["components"]["schemas"].as_object().into_iter().flatten() {
             put!(self, "<article id=\"schema-{0}\"><h3>{0}</h3>{1}", escape(name), prose(text(schema, "description")));
             if self.fields(schema).is_empty() {
-                put!(self, "<p>{}</p>", self.type_of(schema));
+                put!(self, "<p>{}</p>", type_of(schema));
             } else {
                 self.table(schema);
             }
@@ -139,7 +139,7 @@ impl<'a> Page<'a> {
                     "<tr><td><code>{}</code></td><td>{}</td><td>{}</td><td>{}</td></tr>",
                     escape(text(parameter, "name")),
                     escape(text(parameter, "in")),
-                    self.type_of(&parameter["schema"]),
+                    type_of(&parameter["schema"]),
                     inline(text(parameter, "description"))
                 );
             }
@@ -147,7 +147,7 @@ impl<'a> Page<'a> {
         }
         let body = &value["requestBody"]["content"]["application/json"];
         if body.is_object() {
-            put!(self, "<h4>Body: {}</h4>", self.type_of(&body["schema"]));
+            put!(self, "<h4>Body: {}</h4>", type_of(&body["schema"]));
             self.table(&body["schema"]);
         }
         put!(self, "<h4>Answers</h4>");
@@ -156,7 +156,7 @@ impl<'a> Page<'a> {
             let schema = &response["content"]["application/json"]["schema"];
             put!(self, "<p><code>{}</code> {}", escape(status), inline(text(response, "description")));
             if schema.is_object() {
-                put!(self, ": {}", self.type_of(schema));
+                put!(self, ": {}", type_of(schema));
             }
             put!(self, "</p>");
             if schema.is_object() {
@@ -198,7 +198,7 @@ impl<'a> Page<'a> {
                 self,
                 "<tr><td><code>{}</code></td><td>{}{}</td><td>{}</td></tr>",
                 escape(name),
-                self.type_of(schema),
+                type_of(schema),
                 if required { "" } else { " <span class=\"quiet\">optional</span>" },
                 inline(meaning)
             );
@@ -229,39 +229,37 @@ impl<'a> Page<'a> {
         let pointer = value["$ref"].as_str().and_then(|reference| reference.strip_prefix('#'));
         pointer.and_then(|pointer| self.document.pointer(pointer)).unwrap_or(value)
     }
+}
 
-    /// A type in a few words, as HTML.
-    fn type_of(&self, schema: &Value) -> String {
-        if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
-            return format!("<a href=\"#schema-{0}\">{0}</a>", escape(name));
+/// A type in a few words, as HTML.
+fn type_of(schema: &Value) -> String {
+    if let Some(name) = schema["$ref"].as_str().and_then(|reference| reference.rsplit('/').next()) {
+        return format!("<a href=\"#schema-{0}\">{0}</a>", escape(name));
+    }
+    if let Some(values) = schema["enum"].as_array() {
+        let values: Vec<_> =
+            values.iter().map(|value| format!("<code>{}</code>", escape(&value.to_string()))).collect();
+        return values.join(" or ");
+    }
+    for combined in ["oneOf", "anyOf", "allOf"] {
+        if let Some(choices) = schema[combined].as_array() {
+            let joint = if combined == "allOf" { " and " } else { " or " };
+            return choices.iter().map(type_of).collect::<Vec<_>>().join(joint);
         }
-        if let Some(values) = schema["enum"].as_array() {
-            let values: Vec<_> =
-                values.iter().map(|value| format!("<code>{}</code>", escape(&value.to_string()))).collect();
-            return values.join(" or ");
+    }
+    if schema["type"] == "array" {
+        return format!("list of {}", type_of(&schema["items"]));
+    }
+    match &schema["type"] {
+        Value::String(name) => escape(name),
+        Value::Array(names) => {
+            let words = names.iter().filter_map(Value::as_str).map(|name| match name {
+                "array" => format!("list of {}", type_of(&schema["items"])),
+                name => escape(name),
+            });
+            words.collect::<Vec<_>>().join(" or ")
         }
-        for combined in ["oneOf", "anyOf", "allOf"] {
-            if let Some(choices) = schema[combined].as_array() {
-                let joint = if combined == "allOf" { " and " } else { " or " };
-                return choices.iter().map(|choice| self.type_of(choice)).collect::<Vec<_>>().join(joint);
-            }
-        }
-        if schema["type"] == "array" {
-            return format!("list of {}", self.type_of(&schema["items"]));
-        }
-        match &schema["type"] {
-            Value::String(name) => escape(name),
-            Value::Array(names) => {
-                let list = names.iter().any(|name| name == "array");
-                let names = names.iter().filter_map(Value::as_str).map(|name| match name {
-                    "array" => format!("list of {}", self.type_of(&schema["items"])),
-                    name => escape(name),
-                });
-                let names: Vec<_> = names.collect();
-                if list { names.join(" or ") } else { names.join(" or ") }
-            }
-            _ => "anything".to_owned(),
-        }
+        _ => "anything".to_owned(),
     }
 }
 

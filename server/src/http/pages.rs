@@ -2,7 +2,7 @@
 //!
 //! Server functions (`/_ui/…`) and pages get the same contexts. What a screen shows is the business of `app`.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use app::ssr::Visitor;
 use axum::{
@@ -132,7 +132,7 @@ fn sign_in_then(uri: &Uri) -> String {
         if byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte) {
             next.push(char::from(byte));
         } else {
-            next.push_str(&format!("%{byte:02X}"));
+            write!(next, "%{byte:02X}").expect("a String takes it");
         }
     }
     next

@@ -133,6 +133,6 @@ fn described(public_url: &str) -> Router<Shared> {
     };
     Router::new()
         .route("/api/openapi.json", answer("application/json", json))
-        .route("/api/docs", get(move || docs::answer(page.clone())))
+        .route("/api/docs", get(move || async move { docs::answer(page) }))
         .route("/api/docs.css", answer("text/css; charset=utf-8", docs::STYLE.to_owned()))
 }

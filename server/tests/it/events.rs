@@ -37,8 +37,8 @@ fn verify(hit: &Hit, secret: &str) {
     let key = BASE64_STANDARD.decode(secret.strip_prefix("whsec_").unwrap()).unwrap();
     let expected = format!("v1,{}", BASE64_STANDARD.encode(hmac(&key, &message)));
     assert!(hit.header("webhook-signature").split(' ').any(|signature| signature == expected));
-    let hex: String = hmac(secret.as_bytes(), &hit.body).iter().map(|byte| format!("{byte:02x}")).collect();
-    assert_eq!(hit.header("x-intime-signature"), format!("sha256={hex}"));
+    let hex: Vec<_> = hmac(secret.as_bytes(), &hit.body).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(hit.header("x-intime-signature"), format!("sha256={}", hex.concat()));
 }
 
 async fn arrives_signed(app: &App) {

@@ -1,6 +1,6 @@
 //! A server in this process, and a client that says what went wrong.
 
-use std::{fmt::Display, time::Duration};
+use std::{borrow::Borrow, fmt::Display, time::Duration};
 
 use domain::{
     OrganizationId, PublicId, RetryPolicy, Role, Timestamp,
@@ -22,7 +22,7 @@ use crate::database::Database;
 /// The key that every test server has from the beginning, with scope `admin`.
 pub(crate) const ADMIN: &str = "the-bootstrap-key-of-all-tests-0123456789";
 /// What tests wait for anything before they fail.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A server with an organization, an admin key and no members.
 pub(crate) struct App {
@@ -216,8 +216,8 @@ impl Ask {
         Self(self.0.header(name, value))
     }
 
-    pub(crate) fn json(self, body: Value) -> Self {
-        Self(self.0.json(&body))
+    pub(crate) fn json(self, body: impl Borrow<Value>) -> Self {
+        Self(self.0.json(body.borrow()))
     }
 
     pub(crate) fn body(self, body: impl Into<reqwest::Body>) -> Self {

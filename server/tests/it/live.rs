@@ -28,11 +28,11 @@ impl Stream {
     /// The next event; `None` when the stream has ended.
     async fn event(&mut self) -> Option<(String, Value)> {
         loop {
-            if let Some((event, rest)) = self.text.split_once("\n\n") {
+            if let Some(end) = self.text.find("\n\n") {
+                let event: String = self.text.drain(..end + 2).collect();
                 let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
                 let found = field("data: ")
                     .map(|data| (field("id: ").unwrap_or_default().to_owned(), serde_json::from_str(data).unwrap()));
-                self.text = rest.to_owned();
                 if found.is_some() {
                     return found;
                 }

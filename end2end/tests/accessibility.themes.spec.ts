@@ -1,0 +1,159 @@
+// axe on every page and on what opens, in light and in dark (WCAG 2.2 AA). What axe cannot see is in keyboard.spec.ts.
+import { AxeBuilder } from "@axe-core/playwright";
+import type { Page } from "@playwright/test";
+import { disclosure, expect, hydrated, test, unique } from "../support/test.ts";
+import { screens } from "../support/world.ts";
+
+const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
+
+async function expectAccessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze();
+  const found = violations.map(({ id, help, nodes }) => {
+    const examples = nodes.slice(0, 3).map(({ html, failureSummary }) => `\n  ${html.slice(0, 300)}\n  ${failureSummary}`);
+    return `${id}: ${help} (${nodes.length} times)${examples.join("")}`;
+  });
+  expect(found.length, found.join("\n\n")).toBe(0);
+}
+
+test("every page", async ({ signedIn: page, goto, world }) => {
+  test.slow(); // twenty pages, looked at closely
+  for (const screen of screens(world)) {
+    await test.step(screen.name, async () => {
+      await goto(screen.path);
+      await expect(page.getByRole("heading", { level: 1 })).toHaveText(screen.heading);
+      await expectAccessible(page);
+    });
+  }
+});
+
+test("the API documentation", async ({ page }) => {
+  await page.goto("/api/docs");
+  await expectAccessible(page);
+});
+
+test("signing in, and being refused", async ({ page, goto }) => {
+  await goto("/login");
+  await expectAccessible(page);
+  await page.getByLabel("Email").fill("nobody@example.com");
+  await page.getByRole("button", { name: "Sign in" }).click();
+  await expect(page.getByRole("alert")).toHaveText("Email or password is incorrect");
+  await hydrated(page);
+  await expectAccessible(page);
+});
+
+test("a new installation: setting up, its refusals, and everything empty", async ({ page, goto, newcomer }) => {
+  test.slow(); // eight pages
+  await goto(newcomer.setupLink);
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Create organization" }).click();
+  await expect(page.getByLabel("Organization")).toHaveAttribute("aria-invalid", "true");
+  await hydrated(page);
+  await expectAccessible(page);
+  await page.getByLabel("Organization").fill("Acme Staffing");
+  await page.getByLabel("Your name").fill("Ada");
+  await page.getByLabel("Email").fill("ada@example.com");
+  await page.getByLabel("Password").fill("a long enough password");
+  await page.getByRole("button", { name: "Create organization" }).click();
+  await hydrated(page);
+  await expect(page.getByRole("region", { name: "Your first delivery in three clicks" })).toBeVisible();
+  await expectAccessible(page);
+  for (const path of ["/webhooks", "/events", "/deliveries", "/inspector", "/api"]) {
+    await goto(newcomer.url + path);
+    await expectAccessible(page);
+  }
+});
+
+test("dialogs, menus and notes", async ({ signedIn: page, goto }) => {
+  await goto("/settings");
+  await page.keyboard.press("Control+k");
+  await expect(page.getByRole("dialog", { name: "Command palette" }).getByRole("option").first()).toBeVisible();
+  await expectAccessible(page);
+  await page.getByRole("dialog").getByRole("combobox").fill("nothing is called like this");
+  await expectAccessible(page);
+  await page.keyboard.press("Escape");
+  await page.keyboard.press("?");
+  await expect(page.getByRole("dialog", { name: "Keyboard shortcuts" })).toBeVisible();
+  await expectAccessible(page);
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Account of Owner" }).click();
+  await expect(page.getByRole("button", { name: "Sign out" })).toBeVisible();
+  await expectAccessible(page);
+  await page.keyboard.press("Escape");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByRole("status").filter({ hasText: "Saved" })).toBeVisible();
+  await expectAccessible(page);
+});
+
+test("refused forms and open confirmations", async ({ signedIn: page, goto, world, faults }) => {
+  faults.expect(/status of 422/);
+  await goto("/webhooks/new");
+  await page.getByRole("button", { name: "Save", exact: true }).click();
+  await disclosure(page, "Scope, payload filter and custom headers").click();
+  await expect(page.getByLabel("Webhook Name")).toHaveAttribute("aria-invalid", "true");
+  await expectAccessible(page);
+
+  await goto("/api");
+  await page.getByRole("button", { name: "Create key" }).click();
+  await expect(page.getByLabel("Name")).toHaveAttribute("aria-invalid", "true");
+  await expectAccessible(page);
+  await page.getByLabel("Name").fill(unique("Looked at"));
+  await page.getByRole("button", { name: "Create key" }).click();
+  await expect(page.getByRole("textbox", { name: "API key" })).toBeVisible();
+  await disclosure(page, "Revoke").first().click();
+  await expectAccessible(page);
+
+  await goto("/settings");
+  await page.getByText("Add a member").click();
+  await page.getByRole("button", { name: "Add member" }).click();
+  await expect(page.getByLabel("Password")).toHaveAttribute("aria-invalid", "true");
+  await expectAccessible(page);
+
+  await goto(`/webhooks/${world.webhook}?tab=settings`);
+  await disclosure(page, "Delete webhook").click();
+  await expectAccessible(page);
+
+  await goto(`/webhooks/${world.webhook}?tab=secret`);
+  await disclosure(page, "Regenerate secret").click();
+  await page.getByRole("button", { name: "Regenerate", exact: true }).click();
+  await expect(page.getByRole("textbox", { name: "Webhook Name" })).toHaveAttribute("aria-invalid", "true");
+  await expectAccessible(page);
+
+  await goto(`/webhooks/${world.webhook}`);
+  await page.getByLabel("Sample Payload").fill("{");
+  await expect(page.getByLabel("Sample Payload")).toHaveAttribute("aria-invalid", "true");
+  await expectAccessible(page);
+});
+
+test("live rows that wait, opened tries, an opened request", async ({ signedIn: page, goto, api, world }) => {
+  const { id } = await api.createWebhook({ name: unique("Looked at"), url: await api.inspectorUrl(), events: ["job.created"] });
+  await goto(`/webhooks/${id}?tab=deliveries`);
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await api.test(id);
+  await expect(page.getByRole("button", { name: "1 new" })).toBeVisible();
+  await page.getByRole("button", { name: "Pause" }).click();
+  await expectAccessible(page);
+
+  await goto(`/deliveries/${world.deadLetter}`);
+  await page.getByText("#1").click();
+  await page.getByText("Raw").first().click();
+  await expectAccessible(page);
+
+  await goto("/inspector");
+  await page.getByRole("region", { name: "Requests" }).getByRole("group").first().getByText("POST").click();
+  await page.getByText("Try it with curl").click();
+  await expectAccessible(page);
+});
+
+test("pages that are not there, and a small screen with its menu", async ({ signedIn: page, goto, faults }) => {
+  faults.expect(/status of 404/);
+  await goto("/no/such/page");
+  await expectAccessible(page);
+  await goto("/webhooks/nonsense");
+  await expectAccessible(page);
+  await page.setViewportSize({ width: 360, height: 740 });
+  await goto("/deliveries");
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Menu" }).click();
+  await expect(page.getByRole("link", { name: "Inspector" })).toBeInViewport();
+  await expectAccessible(page);
+});
