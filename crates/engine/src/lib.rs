@@ -80,9 +80,9 @@ pub struct EngineConfig {
     pub master_key: MasterKey,
     /// Begins the names of the headers that are not of Standard Webhooks, such as `X-InTime`.
     pub header_prefix: String,
-    /// Requests in flight to all webhooks.
+    /// Tries to all webhooks that are in flight: begun, and their outcome not stored.
     pub in_flight: usize,
-    /// Requests in flight to one webhook.
+    /// Tries to one webhook that are in flight.
     pub webhook_in_flight: usize,
     /// Deliveries of one webhook that are held in memory; more wait in the database.
     pub webhook_queue: usize,
@@ -207,7 +207,7 @@ impl Engine {
         let guard = Guard::new(config.allow_networks.clone());
         let client = Client::new(ClientConfig { guard, user_agent: USER_AGENT.to_owned() });
         let (submissions, submitted) = mpsc::channel(accept::QUEUE);
-        let (settler, tried) = mpsc::channel(config.queue);
+        let (settler, tried) = mpsc::channel(config.in_flight);
         let limits = Limits {
             in_flight: config.in_flight,
             lane_in_flight: config.webhook_in_flight,

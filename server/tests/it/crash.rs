@@ -15,7 +15,7 @@ const WEBHOOKS: usize = 4;
 const BATCHES: usize = 50;
 const BATCH: usize = 10;
 /// Requests in flight to one webhook, at most; it is what a crash may repeat.
-const IN_FLIGHT: usize = 32;
+const IN_FLIGHT: usize = 64;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn on_sqlite() {

@@ -30,7 +30,7 @@ pub(crate) use lanes::{Lanes, Limits};
 pub(crate) use settle::run as settle;
 use storage::{Claimed, NextStep, Settlement};
 
-use crate::{Inner, routing::Endpoint};
+use crate::Inner;
 
 /// A delivery in hand: leased to this node, waiting for its turn or in flight.
 pub(crate) struct Job {
@@ -70,9 +70,12 @@ impl Job {
     }
 }
 
-/// A try that waits to be stored, with what the screens are told once it is.
+/// A try that waits to be stored, with what the screens are told once it is. It counts as in flight until then, so that
+/// a crash repeats at most what was in flight.
 pub(crate) struct Tried {
     pub node: NodeId,
+    /// Of the body, as its place in hand is counted.
+    pub bytes: usize,
     pub settlement: Settlement,
     pub event: EventId,
     pub event_type: Arc<str>,
@@ -122,53 +125,67 @@ impl Inner {
             let inner = Arc::clone(self);
             self.tasks.spawn(async move {
                 let webhook = job.webhook;
-                inner.carry_out(job).await;
-                if inner.lanes().finish(webhook, bytes) {
-                    inner.claimer.notify_one();
+                match inner.carry_out(job, bytes).await {
+                    // The settler lives until the last job is done, and ends the job when its outcome is stored.
+                    Some(tried) => drop(inner.settler.send(tried).await),
+                    None => inner.finished([(webhook, bytes)]),
                 }
-                inner.pump();
             });
         }
     }
 
-    /// Tries a delivery once, or gives it back when there is nothing to try.
-    async fn carry_out(&self, mut job: Job) {
+    /// Frees the places of jobs that are done, and starts what may start now.
+    pub(crate) fn finished(self: &Arc<Self>, jobs: impl IntoIterator<Item = (WebhookId, usize)>) {
+        let mut fetch_more = false;
+        {
+            let mut lanes = self.lanes();
+            for (webhook, bytes) in jobs {
+                fetch_more |= lanes.finish(webhook, bytes);
+            }
+        }
+        if fetch_more {
+            self.claimer.notify_one();
+        }
+        self.pump();
+    }
+
+    /// Tries a delivery once; `None` when there was nothing to try and it was given back.
+    async fn carry_out(&self, mut job: Job, bytes: usize) -> Option<Tried> {
         let snapshot = self.routing.current();
         let Some(endpoint) = snapshot.endpoint(job.webhook) else {
-            return noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
+            noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
+            return None;
         };
         if endpoint.state != WebhookState::Active {
-            return noted(job.node, self.store.release(job.node, Some(vec![job.id])).await);
+            noted(job.node, self.store.release(job.node, Some(vec![job.id])).await);
+            return None;
         }
         let body = match job.body.take() {
             Some(body) => body,
             None => match self.store.event_body(job.organization, job.event).await {
                 Ok(Some(body)) => body,
                 Ok(None) => {
-                    return noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
+                    noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
+                    return None;
                 }
                 Err(error) => {
                     tracing::warn!(%error, delivery.id = %job.id, "a body cannot be read; its delivery waits");
-                    return noted(job.node, self.store.release(job.node, Some(vec![job.id])).await);
+                    noted(job.node, self.store.release(job.node, Some(vec![job.id])).await);
+                    return None;
                 }
             },
         };
-        let tried = self.attempt(job, endpoint, body).await;
-        // The settler lives until the last job is done.
-        drop(self.settler.send(tried).await);
-    }
-
-    async fn attempt(&self, job: Job, endpoint: &Endpoint, body: Bytes) -> Tried {
         let settlement = attempt::attempt(self, &job, endpoint, body).await;
-        Tried {
+        Some(Tried {
             node: job.node,
+            bytes,
             settlement,
             event: job.event,
             event_type: job.event_type,
             webhook_name: Arc::clone(&endpoint.name),
             kind: job.kind,
             replay_of: job.replay_of,
-        }
+        })
     }
 }
 

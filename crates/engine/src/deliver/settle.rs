@@ -1,7 +1,8 @@
 //! The settler: stores what tries came to, many in one commit.
 //!
 //! It takes whatever is queued, so that a batch is as large as the database is slow. When the database refuses, the batch
-//! is kept and tried again until it is stored; the bounded queue behind it then stops new tries from starting.
+//! is kept and tried again until it is stored. A try is in flight until then, so that nothing new starts beyond the limits
+//! of the lanes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -54,9 +55,10 @@ async fn store(inner: &Arc<Inner>, node: domain::NodeId, batch: Vec<Tried>) {
             }
         }
     };
-    for (tried, counted) in batch.into_iter().zip(counted) {
+    inner.finished(batch.iter().map(|tried| (tried.settlement.webhook, tried.bytes)));
+    for (tried, counted) in batch.iter().zip(counted) {
         if counted {
-            announce(inner, &tried);
+            announce(inner, tried);
         } else {
             tracing::warn!(delivery.id = %tried.settlement.delivery, node.id = %node, "a late outcome was refused: the lease had ended");
         }
