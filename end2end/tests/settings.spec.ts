@@ -4,7 +4,7 @@ import { expect, expectFieldError, hydrated, row, signIn, test, unique } from ".
 test("the theme follows the system until one is chosen, and is there at the first paint", async ({ signedIn: page, goto }) => {
   await goto("/webhooks");
   const html = page.locator("html");
-  const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+  const background = () => page.evaluate(() => getComputedStyle(document.documentElement).backgroundColor);
   await page.emulateMedia({ colorScheme: "light" });
   const light = await background();
   await page.emulateMedia({ colorScheme: "dark" });

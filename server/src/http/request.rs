@@ -15,10 +15,15 @@ use tracing::Instrument;
 
 use super::{Shared, problem};
 
-const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// Carries the id, in answers and for the screens.
+pub const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-origin-opener-policy");
 /// Longest id that is taken over from a caller or a proxy, in bytes.
 const MAX_ID: usize = 100;
+
+/// Finds a request in the log.
+#[derive(Clone)]
+pub struct RequestId(pub HeaderValue);
 
 /// For answers that are not pages: they load nothing and are framed by nobody.
 const NOTHING: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
@@ -31,8 +36,8 @@ pub async fn envelope(State(Shared { site, .. }): State<Shared>, mut request: Re
         format!("{:016x}", u64::from_be_bytes(bytes))
     });
     let header = HeaderValue::from_str(&id).expect("acceptable() and hexadecimal digits are ASCII");
-    // Screens show it beside an error.
-    request.headers_mut().insert(X_REQUEST_ID, header.clone());
+    // Not into the headers: the Inspector shows those as they came.
+    request.extensions_mut().insert(RequestId(header.clone()));
     // Without the query: it may carry what is not for the log, such as the setup token.
     let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
     let began = Instant::now();

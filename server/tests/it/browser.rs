@@ -92,6 +92,7 @@ async fn signing_in_and_out(app: &App) {
     let reply = sign_in("wrong password").send().await;
     assert_eq!(reply.status, 401);
     assert!(reply.body.contains("Email or password is incorrect"), "{reply:?}");
+    assert!(reply.body.contains(reply.header("x-request-id")), "{reply:?}");
     let session = cookie(&sign_in(PASSWORD).send().await);
     assert_eq!(page(app, "/", &session).send().await.status, 200);
     assert_eq!(page(app, "/no-such-page", &session).send().await.status, 404);

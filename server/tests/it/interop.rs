@@ -73,7 +73,7 @@ fn verify(command: &mut Command, cases: &[Value]) {
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
     child.stdin.take().unwrap().write_all(serde_json::to_string(cases).unwrap().as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
-    assert!(output.status.success(), "{:?} refused a delivery", command.get_program());
+    assert!(output.status.success(), "{} refused a delivery", command.get_program().display());
     let expected = format!("{} verified", cases.len());
     assert_eq!(String::from_utf8(output.stdout).unwrap().trim(), expected);
 }
