@@ -119,13 +119,12 @@ test("Save & Test, change, switch off and on, delete", async ({ signedIn: page, 
   await page.getByRole("button", { name: `Enable ${name}` }).click();
   await expect(row(page, name)).toContainText("Active");
 
+  endpoint.secrets.add((await api.secret(id)).secret); // which nobody can ask for when the webhook is gone
   await page.goto(`/webhooks/${id}?tab=settings`);
   await disclosure(page, "Delete webhook").click();
   await page.getByRole("button", { name: "Yes, delete it" }).click();
   await expect(page).toHaveURL("/webhooks");
   await expect(row(page, name)).toHaveCount(0);
-  // Its only delivery is verified with the secret of a webhook that is gone, so that is not asked for.
-  endpoint.received.length = 0;
 });
 
 test("send a test, be refused for bad JSON, replay a failure", async ({ signedIn: page, api, receiver }) => {
