@@ -47,14 +47,18 @@ pub fn DeliveryTable(
     #[prop(into)]
     empty: ViewFnOnce,
 ) -> AnyView {
-    let shown = RwSignal::new(rows);
-    let waiting = RwSignal::new(Vec::<Delivery>::new());
-    let paused = RwSignal::new(false);
+    let live_rows = LiveRows {
+        shown: RwSignal::new(rows),
+        waiting: RwSignal::default(),
+        missed: RwSignal::default(),
+        paused: RwSignal::new(false),
+    };
+    let shown = live_rows.shown;
     if arrival != Arrival::Ignored {
         let live: Live = expect_context();
         live.on_event(move |event| {
             if let Some(delivery) = &event.delivery {
-                arrive(delivery, &query, arrival, (shown, waiting, paused));
+                arrive(delivery, &query, arrival, live_rows);
             }
         });
     }
@@ -64,7 +68,7 @@ pub fn DeliveryTable(
     let empty = empty.run();
     view! {
         <FormProblem refusal=Refusal::of(replay) />
-        {(arrival == Arrival::Waits).then(|| live_bar(shown, waiting, paused))}
+        {(arrival == Arrival::Waits).then(|| live_bar(live_rows))}
         <div class="table-wrap" hidden=move || shown.read().is_empty()>
             <table class="table">
                 <caption class="sr-only">{caption}</caption>
@@ -95,17 +99,41 @@ pub fn DeliveryTable(
     .into_any()
 }
 
-type LiveRows = (RwSignal<Vec<Delivery>>, RwSignal<Vec<Delivery>>, RwSignal<bool>);
+/// What a table that is alive knows.
+#[derive(Clone, Copy)]
+struct LiveRows {
+    /// Its rows.
+    shown: RwSignal<Vec<Delivery>>,
+    /// New ones that wait behind the pill.
+    waiting: RwSignal<Vec<Delivery>>,
+    /// Changes of its rows while it was paused, the last of each row.
+    missed: RwSignal<Vec<Delivery>>,
+    /// Whether its rows stay as they are.
+    paused: RwSignal<bool>,
+}
 
-fn arrive(delivery: &Delivery, query: &DeliveryQuery, arrival: Arrival, (shown, waiting, paused): LiveRows) {
-    let replace = |rows: RwSignal<Vec<Delivery>>| {
-        let position = rows.read_untracked().iter().position(|row| row.id == delivery.id);
-        if let Some(position) = position {
-            rows.update(|rows| rows[position] = delivery.clone());
+/// Puts a delivery in the place of the row with its id, if there is one.
+fn replace(rows: RwSignal<Vec<Delivery>>, delivery: &Delivery) -> bool {
+    let position = rows.read_untracked().iter().position(|row| row.id == delivery.id);
+    if let Some(position) = position {
+        rows.update(|rows| rows[position] = delivery.clone());
+    }
+    position.is_some()
+}
+
+fn arrive(delivery: &Delivery, query: &DeliveryQuery, arrival: Arrival, live_rows: LiveRows) {
+    let LiveRows { shown, waiting, missed, paused } = live_rows;
+    if paused.get_untracked() {
+        if shown.read_untracked().iter().any(|row| row.id == delivery.id) {
+            if !replace(missed, delivery) {
+                missed.update(|missed| missed.push(delivery.clone()));
+            }
+            return;
         }
-        position.is_some()
-    };
-    if (!paused.get_untracked() && replace(shown)) || replace(waiting) || !is_wanted(delivery, query) {
+    } else if replace(shown, delivery) {
+        return;
+    }
+    if replace(waiting, delivery) || !is_wanted(delivery, query) {
         return;
     }
     // A change of a row further down the history is not news.
@@ -134,7 +162,13 @@ fn is_wanted(delivery: &Delivery, query: &DeliveryQuery) -> bool {
         && query.to.is_none_or(|to| delivery.created_at < to)
 }
 
-fn live_bar(shown: RwSignal<Vec<Delivery>>, waiting: RwSignal<Vec<Delivery>>, paused: RwSignal<bool>) -> AnyView {
+fn live_bar(LiveRows { shown, waiting, missed, paused }: LiveRows) -> AnyView {
+    let pause = move |_| {
+        paused.update(|paused| *paused = !*paused);
+        for delivery in std::mem::take(&mut *missed.write()) {
+            replace(shown, &delivery);
+        }
+    };
     let show_new = move |_| {
         let mut new = std::mem::take(&mut *waiting.write());
         shown.update(|rows| {
@@ -153,7 +187,7 @@ fn live_bar(shown: RwSignal<Vec<Delivery>>, waiting: RwSignal<Vec<Delivery>>, pa
                 class="btn btn-sm btn-ghost"
                 aria-pressed=move || paused.get().to_string()
                 title="Stop or go on changing the rows that are shown"
-                on:click=move |_| paused.update(|paused| *paused = !*paused)
+                on:click=pause
             >
                 <span class="row" hidden=move || paused.get()>{icon("pause")} "Pause"</span>
                 <span class="row" hidden=move || !paused.get()>{icon("play")} "Resume"</span>

@@ -164,9 +164,7 @@ pub fn TextField(
                 aria-invalid=move || refusal.field(name).map(|_| "true")
                 aria-describedby=format!("{name}-hint {name}-error")
             />
-            <p class="field-hint" id=format!("{name}-hint")>
-                {hint}
-            </p>
+            {field_hint(name, hint)}
             <FieldError refusal name />
         </div>
     }
@@ -210,10 +208,14 @@ pub fn SelectField(
                     })
                     .collect_view()}
             </select>
-            <p class="field-hint" id=format!("{name}-hint")>
-                {hint}
-            </p>
+            {field_hint(name, hint)}
         </div>
     }
     .into_any()
+}
+
+/// The line that explains a field. Without words there is none: the server and the browser write an empty text differently.
+fn field_hint(name: &str, hint: &'static str) -> Option<AnyView> {
+    let line = || view! { <p class="field-hint" id=format!("{name}-hint")>{hint}</p> }.into_any();
+    (!hint.is_empty()).then(line)
 }

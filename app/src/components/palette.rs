@@ -120,9 +120,9 @@ pub fn Palette(
                     type="text"
                     role="combobox"
                     aria-label="Search pages and webhooks, or paste an id"
-                    aria-expanded="true"
+                    aria-expanded=move || (!found.read().is_empty()).to_string()
                     aria-controls="palette-list"
-                    aria-activedescendant=move || format!("palette-{}", selected.get())
+                    aria-activedescendant=move || (!found.read().is_empty()).then(|| format!("palette-{}", selected.get()))
                     placeholder="Search pages and webhooks, or paste an id"
                     autocomplete="off"
                     spellcheck="false"

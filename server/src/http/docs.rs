@@ -60,6 +60,7 @@ impl<'a> Page<'a> {
             self,
             "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" \
              content=\"width=device-width, initial-scale=1\"><title>{title}</title>\
+             <link rel=\"icon\" type=\"image/svg+xml\" href=\"/favicon.svg\">\
              <link rel=\"stylesheet\" href=\"/api/docs.css\"></head><body><nav aria-label=\"Operations\">\
              <a href=\"/\">Back to Signalbox</a>"
         );
