@@ -27,6 +27,8 @@ test("every page", async ({ signedIn: page, goto, world }) => {
 });
 
 test("the API documentation", async ({ page }) => {
+  // One very long page: axe takes its time.
+  test.setTimeout(240_000);
   await page.goto("/api/docs");
   await expectAccessible(page);
 });

@@ -62,7 +62,7 @@ pub enum Failure {
     MasterKey(String, String),
     /// The database cannot be used.
     #[error("Cannot use the database {0}: {1}")]
-    Database(String, StoreError),
+    Database(String, String),
     /// The engine refuses to work with what is stored.
     #[error("{0}")]
     Engine(#[from] StartError),
@@ -133,7 +133,13 @@ pub async fn open_store(config: &Config) -> Result<Store, Failure> {
             .map_err(|error| Failure::DataFolder { folder: config.data_dir.clone(), error })?;
     }
     let url = &config.database_url;
-    Store::open(url).await.map_err(|error| Failure::Database(without_password(url), error))
+    Store::open(url).await.map_err(|error| {
+        let reason = match error {
+            StoreError::Open(reason) => reason,
+            error => error.to_string(),
+        };
+        Failure::Database(without_password(url), reason)
+    })
 }
 
 /// What the engine is told.

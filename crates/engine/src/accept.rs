@@ -187,8 +187,11 @@ async fn store(inner: &Arc<Inner>, batch: &mut Vec<Submission>) {
             inner.metrics.add(Counter::EventsAccepted, stored as u64);
             let mut answers = events.iter().zip(outcomes).map(|(event, outcome)| answer(event, outcome));
             for (count, reply) in replies {
+                // All of a caller's answers are taken before the first refusal among them ends the collecting: what is left
+                // belongs to the next caller.
+                let own: Vec<Result<Accepted>> = answers.by_ref().take(count).collect();
                 // A caller that is gone does not mind.
-                drop(reply.send(answers.by_ref().take(count).collect()));
+                drop(reply.send(own.into_iter().collect()));
             }
         }
         Err(error) => {

@@ -18,6 +18,7 @@ on_each_database!(
     the_same_key_twice,
     the_same_key_at_the_same_moment,
     a_batch,
+    a_refused_batch_beside_others,
     filters_and_sources,
     pages,
     replays,
@@ -137,6 +138,31 @@ async fn a_batch(app: &App) {
     wanted.sort();
     arrived.sort();
     assert_eq!(arrived, wanted);
+}
+
+/// Many callers share a commit; each must get its own answer, also when one of them is refused in the middle.
+async fn a_refused_batch_beside_others(app: &App) {
+    let used = json!({"event": "job.created", "data": "first", "idempotency_key": "used"});
+    app.post("/api/v1/events", used).expect(202).await;
+    let mut asks = Vec::new();
+    for n in 0..60 {
+        let refused = json!({"event": "job.created", "data": n, "idempotency_key": "used"});
+        let fine = json!({"event": "job.created", "data": n});
+        asks.push((n, tokio::spawn(app.post("/api/v1/events", fine.clone()).send())));
+        let batch = json!({"events": [refused, fine, fine]});
+        asks.push((-1, tokio::spawn(app.post("/api/v1/events/batch", batch).send())));
+    }
+    for (n, ask) in asks {
+        let reply = ask.await.unwrap();
+        if n < 0 {
+            reply.refused(409);
+        } else {
+            let id = text(&reply.expect(202)["id"]);
+            let event = app.get(format!("/api/v1/events/{id}")).expect(200).await;
+            let body: Value = serde_json::from_str(event["body"].as_str().unwrap()).unwrap();
+            assert_eq!((&body["id"], &body["data"]), (&json!(id), &json!(n)), "somebody else's answer");
+        }
+    }
 }
 
 async fn filters_and_sources(app: &App) {

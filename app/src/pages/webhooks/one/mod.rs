@@ -79,10 +79,13 @@ pub fn Webhook() -> AnyView {
         rotate: ServerAction::new(),
     };
     report_state(actions.state);
-    let webhook = Resource::new(
-        move || (id.get(), actions.save.version().get(), actions.state.version().get()),
-        |(id, ..)| show_webhook(id),
-    );
+    // A refused form keeps what was typed: only a success is a reason to fetch again.
+    let saved = Memo::new(move |seen: Option<&u32>| {
+        let succeeded = actions.save.value().with(|answer| matches!(answer, Some(Ok(_))));
+        seen.copied().unwrap_or_default() + u32::from(succeeded)
+    });
+    let webhook =
+        Resource::new(move || (id.get(), saved.get(), actions.state.version().get()), |(id, ..)| show_webhook(id));
     let choices = Resource::new(|| (), |()| form_choices());
     let result = Resource::new(
         move || asked("delivery").filter(|_| tab.get() == Tab::Test),
