@@ -81,7 +81,7 @@ pub fn Webhook() -> AnyView {
     report_state(actions.state);
     // A refused form keeps what was typed: only a success is a reason to fetch again.
     let saved = Memo::new(move |seen: Option<&u32>| {
-        let succeeded = actions.save.value().with(|answer| matches!(answer, Some(Ok(_))));
+        let succeeded = actions.save.value().with(|answer| matches!(answer, Some(Ok(()))));
         seen.copied().unwrap_or_default() + u32::from(succeeded)
     });
     let webhook =
