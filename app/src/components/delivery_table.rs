@@ -290,8 +290,13 @@ mod tests {
     fn new_rows_wait_and_shown_rows_change() {
         let owner = Owner::new();
         owner.with(|| {
-            let rows = (RwSignal::new(vec![delivery(2_000)]), RwSignal::new(Vec::new()), RwSignal::new(false));
-            let (shown, waiting, paused) = rows;
+            let rows = LiveRows {
+                shown: RwSignal::new(vec![delivery(2_000)]),
+                waiting: RwSignal::default(),
+                missed: RwSignal::default(),
+                paused: RwSignal::new(false),
+            };
+            let LiveRows { shown, waiting, missed, paused } = rows;
             let send = |delivery: &Delivery| arrive(delivery, &DeliveryQuery::default(), Arrival::Waits, rows);
             send(&delivery(3_000));
             send(&delivery(1_000));
@@ -301,6 +306,7 @@ mod tests {
             paused.set(true);
             send(&delivery(2_000));
             assert_eq!(shown.read()[0].status, DeliveryState::Delivered);
+            assert_eq!((missed.read().len(), waiting.read().len()), (1, 1));
         });
     }
 
