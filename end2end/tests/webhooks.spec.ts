@@ -265,18 +265,18 @@ test("delete asks, and then it is gone", async ({ signedIn: page, goto, api }) =
 test("the search is in the address and finds by name, URL and event", async ({ signedIn: page, goto, api }) => {
   const name = unique("Needle");
   const url = await api.inspectorUrl();
-  await api.createWebhook({ name, url: `${url}/haystack-7`, events: ["user.deactivated"] });
+  await api.createWebhook({ name, url: `${url}/haystack-7`, events: ["submission.placed"] });
   await api.createWebhook({ name: unique("Straw"), url, events: ["job.created"] });
   await goto("/webhooks");
   const search = page.getByRole("searchbox", { name: "Search webhooks" });
-  for (const words of [name.toUpperCase(), "haystack-7", "user.deactivated"]) {
+  for (const words of [name.toUpperCase(), "haystack-7", "submission.placed"]) {
     await search.fill(words);
     await expect(page.getByRole("row")).toHaveCount(2); // the heading and one
     await expect(row(page, name)).toBeVisible();
   }
-  await expect(page).toHaveURL("/webhooks?q=user.deactivated");
+  await expect(page).toHaveURL("/webhooks?q=submission.placed");
   await page.reload();
-  await expect(search).toHaveValue("user.deactivated");
+  await expect(search).toHaveValue("submission.placed");
   await expect(page.getByRole("row")).toHaveCount(2);
   await search.fill("nothing like it");
   await expect(page.getByText("No webhook fits the search.")).toBeVisible();
