@@ -16,6 +16,8 @@ create table organizations (
     inspector_token text not null unique,
     -- JSON of domain::RetryPolicy.
     retry_policy text not null,
+    -- JSON of domain::Retention.
+    retention text not null,
     created_at integer not null
 ) strict;
 
@@ -96,8 +98,15 @@ create table webhooks (
     filter text not null,
     -- JSON of domain::RetryPolicy; null for the organization's.
     retry_policy text,
+    -- JSON of domain::RetryPolicy by event type.
+    event_policies text not null,
+    -- JSON of domain::DeliveryOptions.
+    options text not null,
     state text not null,
     state_reason text,
+    -- Set while it is disabled because its endpoint failed: when one held delivery is tried next, and how often that was done.
+    probe_at integer,
+    probes integer not null,
     version integer not null,
     created_at integer not null,
     updated_at integer not null,
@@ -173,6 +182,8 @@ create table queue (
     organization_id blob not null,
     webhook_id blob not null,
     due_at integer not null,
+    -- Tries made before it was queued: a retried dead letter has all its tries before it again.
+    earlier_attempts integer not null,
     -- The node that has it leased.
     node_id blob
 ) strict, without rowid;
@@ -184,6 +195,14 @@ create table dead_letters (
     webhook_id blob not null,
     died_at integer not null,
     primary key (organization_id, delivery_id)
+) strict, without rowid;
+
+-- How many dead letters a webhook has, so that no screen counts them.
+create table dead_letter_counts (
+    organization_id blob not null,
+    webhook_id blob not null,
+    dead_letters integer not null,
+    primary key (organization_id, webhook_id)
 ) strict, without rowid;
 
 create table attempts (
@@ -213,10 +232,12 @@ create table rollups (
     -- Start, in minutes since 1970.
     bucket integer not null,
     webhook_id blob not null,
+    -- Which durations: domain::DurationSlot.
+    slot integer not null,
     delivered integer not null,
     failed integer not null,
     duration_ms integer not null,
-    primary key (organization_id, grain_minutes, bucket, webhook_id)
+    primary key (organization_id, grain_minutes, bucket, webhook_id, slot)
 ) strict, without rowid;
 
 create table nodes (

@@ -66,9 +66,9 @@ impl WebhookForm {
             headers: self.headers(),
             source_id: self.source_id.parse().ok(),
             filter,
-            retry_policy: None,
             state: if self.active { WebhookState::Active } else { WebhookState::Disabled },
             version: self.version.parse().ok(),
+            ..WebhookDraft::default()
         })
     }
 

@@ -37,7 +37,7 @@ pub async fn save_webhook(form: WebhookForm, #[server(default)] then: String) ->
     Ok(())
 }
 
-/// Stores the form. What the form does not show (retry policy, a pause) stays as it is.
+/// Stores the form. What the form does not show (retry policies, options, a pause) stays as it is.
 #[cfg(feature = "ssr")]
 async fn store(engine: &engine::Engine, actor: &engine::Actor, form: &WebhookForm) -> Result<Webhook, CallError> {
     let mut draft = form.draft().map_err(domain::api::ApiError::from)?;
@@ -47,6 +47,8 @@ async fn store(engine: &engine::Engine, actor: &engine::Actor, form: &WebhookFor
     let id = ssr::id(&form.id, "Webhook")?;
     let stored = engine.webhook(actor, id).await?;
     draft.retry_policy = stored.retry_policy;
+    draft.event_policies = stored.event_policies;
+    draft.options = stored.options;
     if !form.active && stored.state == domain::WebhookState::Paused {
         draft.state = stored.state;
     }

@@ -213,6 +213,7 @@ fn delivery_row(row: &Delivery, with_webhook: bool, replay: Option<ServerAction<
         DeliveryKind::Event => None,
         DeliveryKind::Test => Some("test"),
         DeliveryKind::Replay => Some("replay"),
+        DeliveryKind::Edited => Some("edited"),
     };
     view! {
         <tr>

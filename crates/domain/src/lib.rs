@@ -6,9 +6,11 @@
 
 pub mod api;
 pub mod delivery;
+mod durations;
 mod event_type;
 mod filter;
 mod ids;
+mod options;
 mod permission;
 mod retry;
 mod text;
@@ -16,14 +18,16 @@ mod time;
 mod validation;
 mod webhook;
 
+pub use durations::{duration_percentile_ms, duration_slot};
 pub use event_type::{Category, EventPattern, EventType, is_event_type_name};
 pub use filter::{Condition, Filter, Operator};
 pub use ids::{
     ApiKeyId, AuditId, DeliveryId, EventId, IdError, InspectorRequestId, MemberId, NodeId, OrganizationId, PublicId,
     SourceId, WebhookId,
 };
+pub use options::{DeliveryOptions, Retention};
 pub use permission::{Permission, Role, Scope, Scopes};
-pub use retry::{Backoff, Jitter, RetryOn, RetryPolicy};
+pub use retry::{Backoff, Jitter, RetryOn, RetryPolicy, RetryPreset, RetryTime};
 pub use text::{human_bytes, human_ms};
 pub use time::{Timestamp, parse_http_date};
 pub use validation::{FieldError, Problems};

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Problems, delivery::ErrorClass};
+use crate::{Problems, Timestamp, delivery::ErrorClass};
 
 /// How delays grow from one retry to the next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +125,68 @@ impl Default for RetryPolicy {
     }
 }
 
+/// Policies that people ask for by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum RetryPreset {
+    /// Three retries within a minute: 5 s, 10 s, 20 s.
+    Quick,
+    /// Six retries within a day and a half: 1 min, 5 min, 15 min, 1 h, 4 h, 24 h.
+    Patient,
+    /// The schedule that Standard Webhooks recommends: nine retries from 5 s to 24 h, three days altogether.
+    StandardWebhooks,
+}
+
+impl RetryPreset {
+    /// All presets.
+    pub const ALL: [Self; 3] = [Self::Quick, Self::Patient, Self::StandardWebhooks];
+
+    /// For people.
+    pub const fn title(self) -> &'static str {
+        match self {
+            Self::Quick => "Quick",
+            Self::Patient => "Patient",
+            Self::StandardWebhooks => "Standard Webhooks",
+        }
+    }
+
+    /// `policy` with the schedule of this preset; what is not a schedule stays.
+    pub fn apply(self, policy: RetryPolicy) -> RetryPolicy {
+        let list = |seconds: &[u32]| Backoff::List(seconds.to_vec());
+        match self {
+            Self::Quick => RetryPolicy {
+                strategy: Backoff::Exponential,
+                max_retries: 3,
+                initial_delay_s: 5,
+                max_delay_s: 60,
+                ..policy
+            },
+            Self::Patient => RetryPolicy { strategy: list(&[60, 300, 900, 3_600, 14_400, 86_400]), ..policy },
+            Self::StandardWebhooks => RetryPolicy {
+                strategy: list(&[5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]),
+                ..policy
+            },
+        }
+    }
+}
+
+/// When one retry happens if every try before it fails at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RetryTime {
+    /// 1 is the first retry.
+    pub retry: u32,
+    /// Wait before it in milliseconds, without jitter.
+    pub delay_ms: i64,
+    /// When it happens without jitter.
+    pub at: Timestamp,
+    /// When it happens if jitter shortens every wait as far as it can.
+    pub earliest_at: Timestamp,
+    /// When it happens if jitter lengthens every wait as far as it can.
+    pub latest_at: Timestamp,
+}
+
 impl RetryPolicy {
     /// Most entries of a list strategy.
     pub const MAX_LIST: usize = 20;
@@ -168,6 +230,20 @@ impl RetryPolicy {
         )]
         let delay = (base as f64 * factor) as i64;
         delay
+    }
+
+    /// When each retry happens after a first try at `start`.
+    pub fn preview(&self, start: Timestamp) -> Vec<RetryTime> {
+        let (mut at, mut earliest_at, mut latest_at) = (start, start, start);
+        (1..=self.retries())
+            .map(|retry| {
+                let delay_ms = self.base_delay_ms(retry);
+                at = at.plus_ms(delay_ms);
+                earliest_at = earliest_at.plus_ms(self.delay_ms(retry, 0.0));
+                latest_at = latest_at.plus_ms(self.delay_ms(retry, 1.0));
+                RetryTime { retry, delay_ms, at, earliest_at, latest_at }
+            })
+            .collect()
     }
 
     /// Checks every limit of UC §17, with its words.
@@ -232,6 +308,29 @@ mod tests {
             delays(Backoff::List(vec![60, 300, 900, 3_600, 14_400, 86_400])),
             [60, 300, 900, 3_600, 14_400, 86_400]
         );
+    }
+
+    #[test]
+    fn presets_are_valid_and_keep_what_is_no_schedule() {
+        for preset in RetryPreset::ALL {
+            let policy = preset.apply(RetryPolicy { timeout_s: 7, ..RetryPolicy::default() });
+            assert!(policy.validate().is_ok(), "{}", preset.title());
+            assert_eq!(policy.timeout_s, 7);
+        }
+        let hours = |policy: RetryPolicy| {
+            policy.preview(Timestamp::from_millis(0)).last().map(|last| last.at.millis() / 3_600_000)
+        };
+        assert_eq!(hours(RetryPreset::StandardWebhooks.apply(RetryPolicy::default())), Some(75));
+    }
+
+    #[test]
+    fn a_preview_adds_the_waits_up() {
+        let times = RetryPolicy::default().preview(Timestamp::from_millis(0));
+        let seconds =
+            |of: fn(&RetryTime) -> Timestamp| times.iter().map(|time| of(time).millis() / 1000).collect::<Vec<_>>();
+        assert_eq!(seconds(|time| time.at), [5, 15, 35]);
+        assert_eq!(seconds(|time| time.earliest_at), [4, 12, 28]);
+        assert_eq!(seconds(|time| time.latest_at), [6, 18, 42]);
     }
 
     #[test]

@@ -22,6 +22,13 @@ impl Problems {
         self.0.push(FieldError { field: field.to_owned(), message: message.into() });
     }
 
+    /// Notes what was refused inside `field`.
+    pub fn add_inside(&mut self, field: &str, checked: Result<(), Self>) {
+        for inner in checked.err().unwrap_or_default().0 {
+            self.add(&format!("{field}.{}", inner.field), inner.message);
+        }
+    }
+
     /// `Ok(value)` when nothing was noted.
     pub fn or<T>(self, value: T) -> Result<T, Self> {
         if self.0.is_empty() { Ok(value) } else { Err(self) }

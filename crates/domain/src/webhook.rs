@@ -1,10 +1,10 @@
 //! What a webhook must be to be stored: the rules and words of UC §17, the same in the browser and on the server.
 
-use std::{fmt, str::FromStr};
+use std::{collections::BTreeMap, fmt, str::FromStr};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EventPattern, Filter, Problems, RetryPolicy, SourceId};
+use crate::{DeliveryOptions, EventPattern, Filter, Problems, RetryPolicy, SourceId};
 
 /// Most custom headers of one webhook.
 const MAX_HEADERS: usize = 20;
@@ -20,7 +20,7 @@ pub enum WebhookState {
     Active,
     /// New events queue up (`held`) until it is resumed.
     Paused,
-    /// New events pass it by; what was queued is held.
+    /// New events pass it by, unless it was disabled because its endpoint failed; what was queued is held.
     Disabled,
 }
 
@@ -119,6 +119,12 @@ pub struct WebhookDraft {
     /// Instead of the organization's retry policy.
     #[serde(default)]
     pub retry_policy: Option<RetryPolicy>,
+    /// Instead of the webhook's retry policy, for single event types.
+    #[serde(default)]
+    pub event_policies: BTreeMap<String, RetryPolicy>,
+    /// Pace, order and age of its deliveries.
+    #[serde(default)]
+    pub options: DeliveryOptions,
     /// Whether events are delivered.
     #[serde(default = "active")]
     pub state: WebhookState,
@@ -142,6 +148,8 @@ impl Default for WebhookDraft {
             source_id: None,
             filter: Filter::default(),
             retry_policy: None,
+            event_policies: BTreeMap::new(),
+            options: DeliveryOptions::default(),
             state: WebhookState::Active,
             version: None,
         }
@@ -195,13 +203,19 @@ pub fn validate_webhook(
     if let Some(message) = draft.filter.problem() {
         problems.add("filter", message);
     }
-    if let Some(policy) = &draft.retry_policy
-        && let Err(inner) = policy.validate()
-    {
-        for error in inner.into_vec() {
-            problems.add(&format!("retry_policy.{}", error.field), error.message);
-        }
+    if let Some(policy) = &draft.retry_policy {
+        problems.add_inside("retry_policy", policy.validate());
     }
+    if draft.event_policies.len() > MAX_EVENTS {
+        problems.add("event_policies", format!("A webhook has at most {MAX_EVENTS} policies for event types"));
+    }
+    for (event, policy) in &draft.event_policies {
+        if !known(event) {
+            problems.add("event_policies", format!("Unknown event type: {event}"));
+        }
+        problems.add_inside(&format!("event_policies.{event}"), policy.validate());
+    }
+    problems.add_inside("options", draft.options.validate());
     problems.or(())
 }
 
@@ -310,6 +324,20 @@ mod tests {
         ] {
             assert_eq!(problem(change), (field.to_owned(), message.to_owned()));
         }
+    }
+
+    #[test]
+    fn policies_and_options_are_checked_at_their_fields() {
+        let bad = RetryPolicy { max_retries: 11, ..RetryPolicy::default() };
+        let (field, message) = problem(|d| d.event_policies = [("job.created".to_owned(), bad)].into());
+        assert_eq!((&*field, &*message), ("event_policies.job.created.max_retries", "Maximum retry count is 10"));
+        let (field, _) = problem(|d| d.event_policies = [("job.dreamt".to_owned(), RetryPolicy::default())].into());
+        assert_eq!(field, "event_policies");
+        let (field, message) = problem(|d| d.options.rate_limit_per_s = Some(0));
+        assert_eq!(
+            (&*field, &*message),
+            ("options.rate_limit_per_s", "Rate limit must be between 1 and 1000 per second")
+        );
     }
 
     #[test]

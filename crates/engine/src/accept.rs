@@ -116,7 +116,9 @@ impl Inner {
                             event_type: Arc::clone(&event.event_type),
                             kind: delivery.kind,
                             attempts: 0,
+                            earlier_attempts: 0,
                             replay_of: None,
+                            probe: false,
                             body: Some(event.body.clone()),
                             node,
                         };

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use domain::{
-    DeliveryId, OrganizationId, Permission, Problems, PublicId, WebhookId, WebhookState,
+    DeliveryId, Permission, Problems, PublicId, WebhookId, WebhookState,
     api::{ApiError, Delivery, DeliveryDetail, DeliveryKind, DeliveryQuery, ErrorCode, Page, Test},
     delivery::DeliveryState,
 };
-use storage::{NewAudit, NewDelivery, NewEvent, QueuedDelivery};
+use storage::{NewDelivery, NewEvent, QueuedDelivery};
 
-use crate::{Actor, Engine, Inner, Result, accept, error::refused, events, paging};
+use crate::{Actor, Engine, Result, accept, error::refused, events, paging};
 
 /// How much longer than a try's own deadline a test is waited for: the way to its turn and into the database.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -107,7 +107,8 @@ impl Engine {
             return Err(ApiError::new(ErrorCode::PayloadTooLarge, domain::PAYLOAD_TOO_LARGE));
         }
         let delivery: DeliveryId = self.new_id();
-        let leased = self.inner.lanes().reserve(actor.organization, id, body.len());
+        let rules = self.inner.rules(&endpoint);
+        let leased = self.inner.lanes().reserve(rules, id, body.len());
         let tried = self.inner.live.first_try(delivery);
         self.inner
             .accept(vec![NewEvent {
@@ -121,34 +122,9 @@ impl Engine {
                 deliveries: vec![NewDelivery { id: delivery, webhook: id, kind: DeliveryKind::Test, leased }],
             }])
             .await?;
-        let patience = Duration::from_secs(endpoint.policy.timeout_s.into()) + PATIENCE;
+        let patience = Duration::from_secs(endpoint.policy(&event_type.name).timeout_s.into()) + PATIENCE;
         // Another node may have taken it, or the queue is long: then the answer shows it as pending.
         drop(tokio::time::timeout(patience, tried).await);
         self.delivery(actor, delivery).await
-    }
-}
-
-impl Inner {
-    /// The receiver answered 410: it wants no more (Standard Webhooks).
-    pub(crate) async fn disable_gone(&self, organization: OrganizationId, webhook: WebhookId) {
-        let reason = "The endpoint answered 410 Gone".to_owned();
-        let audit = NewAudit {
-            id: self.new_id(),
-            at: self.clock.now(),
-            actor: "Signalbox".to_owned(),
-            action: "webhook.disabled",
-            subject: webhook.to_string(),
-            fields: vec!["state".to_owned()],
-        };
-        let now = self.clock.now();
-        let stored =
-            self.store.set_webhook_state(organization, webhook, WebhookState::Disabled, Some(reason), now, audit).await;
-        let refreshed = match stored {
-            Ok(_) => self.routing.refresh(&self.store, &self.keyring, &self.config, now).await.map(drop),
-            Err(error) => Err(error),
-        };
-        if let Err(error) = refreshed {
-            tracing::error!(%error, webhook.id = %webhook, "a webhook that answered 410 was not disabled");
-        }
     }
 }

@@ -102,8 +102,10 @@ impl Inner {
                     endpoint.filter.matches(parsed)
                 });
             if wanted {
+                // What must keep its order is claimed from the head of its queue.
                 let leased = endpoint.state == domain::WebhookState::Active
-                    && self.lanes().reserve(actor.organization, endpoint.webhook, body.len());
+                    && !endpoint.options.ordered
+                    && self.lanes().reserve(self.rules(endpoint), endpoint.webhook, body.len());
                 let id: DeliveryId = self.new_id();
                 deliveries.push(NewDelivery { id, webhook: endpoint.webhook, kind: DeliveryKind::Event, leased });
             }

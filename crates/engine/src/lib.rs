@@ -31,13 +31,16 @@ mod webhooks;
 
 use std::{
     net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError, RwLock},
+    sync::{
+        Arc, Mutex, PoisonError, RwLock,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
 pub use actor::{Actor, Who};
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
-use domain::{NodeId, PublicId, Timestamp, api::ApiError};
+use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError};
 pub use inspector::InspectorHit;
 use ipnet::IpNet;
 pub use live::{LiveEvent, LiveMessage};
@@ -131,11 +134,16 @@ pub(crate) struct Inner {
     standard: deliver::StandardHeaders,
     /// Who holds this process's leases.
     node: RwLock<NodeId>,
+    /// How many nodes share the work.
+    nodes: AtomicU32,
+    /// Time and number of the newest id.
+    newest_id: AtomicU64,
     lanes: Mutex<Lanes<Job>>,
     submissions: mpsc::Sender<accept::Submission>,
     accept_room: Semaphore,
     settler: mpsc::Sender<deliver::Tried>,
     claimer: Notify,
+    pacer: Notify,
     /// Tasks that send.
     tasks: TaskTracker,
     /// Workers that run for as long as the engine.
@@ -147,10 +155,23 @@ pub(crate) struct Inner {
 }
 
 impl Inner {
+    /// A new id. Ids of one node rise in the order in which they were made, also within a millisecond (RFC 9562 §6.2,
+    /// method 1), because queues that keep their order are sorted by them.
     pub(crate) fn new_id<I: PublicId>(&self) -> I {
+        const NUMBERS: u64 = 1 << 12;
+        /// A clock that was set back further than this is believed.
+        const LONGEST_LEAD_MS: u64 = 10_000;
         let mut random = [0; 10];
         self.entropy.fill(&mut random);
-        I::new(self.clock.now(), random)
+        let now = u64::try_from(self.clock.now().millis()).unwrap_or_default();
+        let next = |newest: u64| {
+            let is_ahead = newest / NUMBERS > now + LONGEST_LEAD_MS;
+            if is_ahead { now * NUMBERS } else { (newest + 1).max(now * NUMBERS) }
+        };
+        let before = self.newest_id.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |newest| Some(next(newest)));
+        let id = next(before.unwrap_or_else(std::convert::identity));
+        random[..2].copy_from_slice(&u16::to_be_bytes((id % NUMBERS) as u16));
+        I::new(Timestamp::from_millis(i64::try_from(id / NUMBERS).unwrap_or(i64::MAX)), random)
     }
 
     pub(crate) fn node(&self) -> NodeId {
@@ -236,11 +257,14 @@ impl Engine {
             prefixed,
             standard: deliver::StandardHeaders::new(),
             node: RwLock::new(node),
+            nodes: AtomicU32::new(1),
+            newest_id: AtomicU64::new(0),
             lanes: Mutex::new(Lanes::new(limits)),
             submissions,
             accept_room: Semaphore::new(accept::QUEUE_KB),
             settler,
             claimer: Notify::new(),
+            pacer: Notify::new(),
             tasks: TaskTracker::new(),
             workers: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -259,6 +283,8 @@ impl Engine {
         }
         inner.workers.spawn(deliver::settle(Arc::clone(inner), tried));
         inner.workers.spawn(deliver::claim(Arc::clone(inner)));
+        inner.workers.spawn(deliver::pace(Arc::clone(inner)));
+        inner.workers.spawn(deliver::probe(Arc::clone(inner)));
         inner.workers.spawn(forget_idempotency_keys(Arc::clone(inner)));
         inner.workers.spawn(follow_routing(Arc::clone(inner)));
         if inner.store.is_shared() {
@@ -334,8 +360,13 @@ impl Engine {
 impl Inner {
     async fn refresh_routing(&self) -> storage::Result<()> {
         if self.routing.refresh(&self.store, &self.keyring, &self.config, self.clock.now()).await? {
-            // A webhook may have become active again.
-            self.claimer.notify_one();
+            let snapshot = self.routing.current();
+            let idle = self.lanes().rule(|webhook| {
+                let endpoint = snapshot.endpoint(webhook)?;
+                (endpoint.state == WebhookState::Active).then(|| self.rules(endpoint))
+            });
+            // Also wakes the claimer: a webhook may have become active again.
+            self.give_back(idle).await;
         }
         Ok(())
     }

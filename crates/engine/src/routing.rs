@@ -10,12 +10,15 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use domain::{EventPattern, Filter, OrganizationId, RetryPolicy, SourceId, Timestamp, WebhookId, WebhookState};
+use domain::{
+    DeliveryId, DeliveryOptions, EventPattern, Filter, OrganizationId, PublicId, RetryPolicy, SourceId, Timestamp,
+    WebhookId, WebhookState,
+};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use storage::{RouteRow, SecretRow, Store};
 use url::Url;
 
-use crate::{EngineConfig, inspector, secrets::Keyring, signature::SigningKey};
+use crate::{EngineConfig, deliver::Rules, inspector, secrets::Keyring, signature::SigningKey};
 
 /// A webhook, ready to be matched and sent to.
 pub(crate) struct Endpoint {
@@ -28,7 +31,13 @@ pub(crate) struct Endpoint {
     pub source: Option<SourceId>,
     pub filter: Filter,
     pub policy: RetryPolicy,
+    /// Instead of `policy`, for single event types.
+    pub event_policies: HashMap<String, RetryPolicy>,
+    pub options: DeliveryOptions,
     pub state: WebhookState,
+    /// Set while it is disabled because its endpoint failed: when that is tried next, and how often it was.
+    pub probe_at: Option<Timestamp>,
+    pub probes: u32,
     pub headers: HeaderMap,
     /// The newest first.
     pub keys: Vec<SigningKey>,
@@ -39,9 +48,31 @@ pub(crate) struct Endpoint {
 impl Endpoint {
     /// Whether it subscribes to events of this type and source. The payload filter is the caller's: it needs the data.
     pub(crate) fn subscribes(&self, event_type: &str, source: Option<SourceId>) -> bool {
-        self.state != WebhookState::Disabled
+        (self.state != WebhookState::Disabled || self.probe_at.is_some())
             && self.source.is_none_or(|only| source == Some(only))
             && self.events.iter().any(|pattern| pattern.matches(event_type))
+    }
+}
+
+impl Endpoint {
+    /// The policy for events of this type.
+    pub(crate) fn policy(&self, event_type: &str) -> &RetryPolicy {
+        self.event_policies.get(event_type).unwrap_or(&self.policy)
+    }
+
+    /// Whether a delivery has outlived the time that it is worth sending.
+    pub(crate) fn is_too_old(&self, delivery: DeliveryId, at: Timestamp) -> bool {
+        self.options.expires_at(delivery.created_at()).is_some_and(|expires_at| expires_at <= at)
+    }
+
+    /// What it asks of its lane on each of `nodes` nodes. Together they never exceed its rate.
+    pub(crate) fn rules(&self, nodes: u32) -> Rules {
+        let most = if self.options.ordered { Some(1) } else { self.options.max_in_flight };
+        Rules {
+            organization: self.organization,
+            in_flight: most.map(|most| most as usize),
+            per_second: self.options.rate_limit_per_s.map(|rate| f64::from(rate) / f64::from(nodes.max(1))),
+        }
     }
 }
 
@@ -68,6 +99,11 @@ impl Snapshot {
 
     pub(crate) fn endpoint(&self, webhook: WebhookId) -> Option<&Arc<Endpoint>> {
         self.webhooks.get(&webhook)
+    }
+
+    /// Every webhook.
+    pub(crate) fn endpoints(&self) -> impl Iterator<Item = &Arc<Endpoint>> {
+        self.webhooks.values()
     }
 }
 
@@ -134,7 +170,6 @@ impl Table {
 }
 
 fn signing_key(keyring: &Keyring, row: &SecretRow) -> Option<(WebhookId, SigningKey)> {
-    use domain::PublicId;
     let webhook = WebhookId::from_uuid(row.webhook_id);
     let key = keyring
         .open("webhook_secrets", "secret", row.id, &row.secret)
@@ -152,7 +187,6 @@ fn endpoint(
     keyring: &Keyring,
     config: &EngineConfig,
 ) -> Result<Endpoint, &'static str> {
-    use domain::PublicId;
     if keys.is_empty() {
         return Err("it has no secret");
     }
@@ -182,6 +216,10 @@ fn endpoint(
         source: row.source,
         filter: serde_json::from_str(&row.filter).map_err(|_| "its filter is not JSON")?,
         policy: serde_json::from_str(&row.retry_policy).map_err(|_| "its retry policy is not JSON")?,
+        event_policies: serde_json::from_str(&row.event_policies).map_err(|_| "a retry policy is not JSON")?,
+        options: serde_json::from_str(&row.options).map_err(|_| "its options are not JSON")?,
+        probe_at: row.probe_at,
+        probes: row.probes,
         state: row.state,
         headers,
         keys,

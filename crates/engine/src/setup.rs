@@ -2,7 +2,7 @@
 //! or by the operator's configuration.
 
 use domain::{
-    ApiKeyId, OrganizationId, Problems, RetryPolicy, Role, Scope, Scopes,
+    ApiKeyId, OrganizationId, Problems, Retention, RetryPolicy, Role, Scope, Scopes,
     api::{ApiError, ApiKey, ErrorCode, Member},
 };
 use storage::{OrganizationRow, StoreError};
@@ -101,6 +101,7 @@ impl Engine {
             name,
             inspector_token: secrets::token(&*self.inner.entropy),
             retry_policy: RetryPolicy::default(),
+            retention: Retention::default(),
             created_at: self.now(),
         }
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{
-    CustomHeader, OrganizationId, PublicId, RetryPolicy, Role, SourceId, Timestamp, WebhookDraft, WebhookId,
+    CustomHeader, OrganizationId, PublicId, Retention, RetryPolicy, Role, SourceId, Timestamp, WebhookDraft, WebhookId,
     WebhookState,
     api::{
         ApiError, ApiKeyDraft, ErrorCode, EventTypeDraft, Header, MemberDraft, ReceivedSignature, SourceDraft, Webhook,
@@ -70,6 +70,7 @@ impl House {
             name: "Another".into(),
             inspector_token: "another".into(),
             retry_policy: RetryPolicy::default(),
+            retention: Retention::default(),
             created_at: NOW,
         };
         let audit = NewAudit {

@@ -25,7 +25,9 @@ mod writer;
 pub use api_keys::ApiKeyRow;
 pub use audit::NewAudit;
 pub use error::{Result, StoreError};
-pub use hot::{Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, QueuedDelivery, Settlement};
+pub use hot::{
+    Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, QueuedDelivery, Settled, Settlement,
+};
 pub use inspector::NewInspectorRequest;
 pub use members::MemberRow;
 pub use organizations::OrganizationRow;

@@ -1,6 +1,6 @@
 //! Organizations: the tenants. Everything else belongs to one.
 
-use domain::{OrganizationId, PublicId, RetryPolicy, Timestamp};
+use domain::{OrganizationId, PublicId, Retention, RetryPolicy, Timestamp};
 use uuid::Uuid;
 
 use crate::{
@@ -22,6 +22,8 @@ pub struct OrganizationRow {
     pub inspector_token: String,
     /// What its webhooks use that have none of their own.
     pub retry_policy: RetryPolicy,
+    /// How long it keeps what has ended.
+    pub retention: Retention,
     /// When it was created.
     pub created_at: Timestamp,
 }
@@ -32,6 +34,7 @@ struct Row {
     name: String,
     inspector_token: String,
     retry_policy: String,
+    retention: String,
     created_at: i64,
 }
 
@@ -43,6 +46,7 @@ impl TryFrom<Row> for OrganizationRow {
             name: row.name,
             inspector_token: row.inspector_token,
             retry_policy: json("organizations", "retry_policy", &row.retry_policy)?,
+            retention: json("organizations", "retention", &row.retention)?,
             created_at: Timestamp::from_millis(row.created_at),
         })
     }
@@ -69,13 +73,14 @@ impl Store {
                 }
             }
             sqlx::query(
-                "insert into organizations (id, name, inspector_token, retry_policy, created_at) \
-                 values ($1, $2, $3, $4, $5)",
+                "insert into organizations (id, name, inspector_token, retry_policy, retention, created_at) \
+                 values ($1, $2, $3, $4, $5, $6)",
             )
             .bind(organization.id.uuid())
             .bind(organization.name)
             .bind(organization.inspector_token)
             .bind(to_json(&organization.retry_policy))
+            .bind(to_json(&organization.retention))
             .bind(organization.created_at.millis())
             .execute(&mut *conn)
             .await?;
@@ -90,7 +95,7 @@ impl Store {
     /// One organization.
     pub async fn organization(&self, organization: OrganizationId) -> Result<Option<OrganizationRow>> {
         let row: Option<Row> = reading!(self, db => sqlx::query_as(
-            "select id, name, inspector_token, retry_policy, created_at from organizations where id = $1",
+            "select id, name, inspector_token, retry_policy, retention, created_at from organizations where id = $1",
         )
         .bind(organization.uuid())
         .fetch_optional(db)
@@ -98,10 +103,29 @@ impl Store {
         row.map(TryInto::try_into).transpose()
     }
 
+    /// Changes what the webhooks of an organization use that have no retry policy of their own.
+    pub async fn set_retry_policy(
+        &self,
+        organization: OrganizationId,
+        policy: RetryPolicy,
+        audit: NewAudit,
+    ) -> Result<()> {
+        writing!(self, conn => {
+            sqlx::query("update organizations set retry_policy = $2 where id = $1")
+                .bind(organization.uuid())
+                .bind(to_json(&policy))
+                .execute(&mut *conn)
+                .await?;
+            audit::append(&mut *conn, organization, &audit).await?;
+            bump_routing!(conn);
+            Ok(())
+        })
+    }
+
     /// The organization that was created first: the one that commands of the operator mean. `None` before setup.
     pub async fn first_organization(&self) -> Result<Option<OrganizationRow>> {
         let row: Option<Row> = reading!(self, db => sqlx::query_as(
-            "select id, name, inspector_token, retry_policy, created_at from organizations order by id limit 1",
+            "select id, name, inspector_token, retry_policy, retention, created_at from organizations order by id limit 1",
         )
         .fetch_optional(db)
         .await)?;

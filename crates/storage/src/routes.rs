@@ -27,6 +27,14 @@ pub struct RouteRow {
     pub filter: String,
     /// JSON of the policy that applies: its own, or the organization's.
     pub retry_policy: String,
+    /// JSON of its policies by event type.
+    pub event_policies: String,
+    /// JSON of its options.
+    pub options: String,
+    /// When its endpoint is probed, if it is disabled because it failed.
+    pub probe_at: Option<Timestamp>,
+    /// Probes made since it was disabled.
+    pub probes: u32,
     /// Unguessable part of the Inspector's address.
     pub inspector_token: String,
     /// Whether events are delivered.
@@ -57,6 +65,10 @@ struct Row {
     source_id: Option<Uuid>,
     filter: String,
     retry_policy: String,
+    event_policies: String,
+    options: String,
+    probe_at: Option<i64>,
+    probes: i64,
     inspector_token: String,
     state: String,
 }
@@ -74,6 +86,10 @@ impl TryFrom<Row> for RouteRow {
             source: row.source_id.map(SourceId::from_uuid),
             filter: row.filter,
             retry_policy: row.retry_policy,
+            event_policies: row.event_policies,
+            options: row.options,
+            probe_at: row.probe_at.map(Timestamp::from_millis),
+            probes: u32::try_from(row.probes).unwrap_or(u32::MAX),
             inspector_token: row.inspector_token,
             state: row.state.parse().map_err(|()| StoreError::corrupt("webhooks", "state", &row.state))?,
         })
@@ -91,7 +107,8 @@ impl Store {
     pub async fn routes(&self) -> Result<Vec<RouteRow>> {
         let rows: Vec<Row> = reading!(self, db => sqlx::query_as(
             "select w.id, w.organization_id, w.name, w.url, w.events, w.headers, w.source_id, w.filter,
-                    coalesce(w.retry_policy, o.retry_policy) as retry_policy, o.inspector_token, w.state
+                    coalesce(w.retry_policy, o.retry_policy) as retry_policy, w.event_policies, w.options,
+                    w.probe_at, w.probes, o.inspector_token, w.state
              from webhooks w join organizations o on o.id = w.organization_id order by w.id",
         ).fetch_all(db).await)?;
         rows.into_iter().map(RouteRow::try_from).collect()

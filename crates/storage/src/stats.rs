@@ -41,7 +41,8 @@ impl Store {
              cast(coalesce(sum(delivered), 0) as bigint) as delivered, \
              cast(coalesce(sum(failed), 0) as bigint) as failed, \
              cast(coalesce(sum(duration_ms), 0) as bigint) as duration_ms, \
-             (select count(*) from dead_letters where organization_id = $1) as dead_letters, \
+             (select cast(coalesce(sum(dead_letters), 0) as bigint) from dead_letter_counts where organization_id = $1) \
+             as dead_letters, \
              exists (select 1 from rollups where organization_id = $1 and grain_minutes = 1440 and delivered > 0) \
              as has_delivered, \
              exists (select 1 from inspector_requests where organization_id = $1 and signature = 'verified') \

@@ -26,12 +26,16 @@ struct Row {
     source_id: Option<Uuid>,
     filter: String,
     retry_policy: Option<String>,
+    event_policies: String,
+    options: String,
     state: String,
     state_reason: Option<String>,
+    probe_at: Option<i64>,
     version: i64,
     created_at: i64,
     updated_at: i64,
     last_attempt_at: Option<i64>,
+    consecutive_failures: i64,
     delivered: i64,
     failed: i64,
 }
@@ -50,8 +54,12 @@ impl TryFrom<Row> for Webhook {
             source_id: row.source_id.map(SourceId::from_uuid),
             filter: json("webhooks", "filter", &row.filter)?,
             retry_policy: row.retry_policy.map(|text| json("webhooks", "retry_policy", &text)).transpose()?,
+            event_policies: json("webhooks", "event_policies", &row.event_policies)?,
+            options: json("webhooks", "options", &row.options)?,
             state: word("webhooks", "state", &row.state)?,
             state_reason: row.state_reason,
+            consecutive_failures: row.consecutive_failures,
+            next_probe_at: row.probe_at.map(Timestamp::from_millis),
             version: row.version,
             created_at: Timestamp::from_millis(row.created_at),
             updated_at: Timestamp::from_millis(row.updated_at),
@@ -87,7 +95,9 @@ macro_rules! select_webhooks {
     (rates $rates:literal, $which:literal) => {
         concat!(
             "select w.id, w.name, w.url, w.description, w.events, w.header_names, w.source_id, w.filter, \
-             w.retry_policy, w.state, w.state_reason, w.version, w.created_at, w.updated_at, h.last_attempt_at, \
+             w.retry_policy, w.event_policies, w.options, w.state, w.state_reason, w.probe_at, w.version, \
+             w.created_at, w.updated_at, h.last_attempt_at, \
+             coalesce(h.consecutive_failures, 0) as consecutive_failures, \
              coalesce(r.delivered, 0) as delivered, coalesce(r.failed, 0) as failed \
              from webhooks w left join webhook_health h on h.webhook_id = w.id \
              left join (select webhook_id, cast(sum(delivered) as bigint) as delivered, \
@@ -168,8 +178,9 @@ impl Store {
         writing!(self, conn => {
             sqlx::query(
                 "insert into webhooks (id, organization_id, name, url, description, events, header_names, headers, \
-                 source_id, filter, retry_policy, state, state_reason, version, created_at, updated_at) \
-                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)",
+                 source_id, filter, retry_policy, state, state_reason, version, created_at, updated_at, \
+                 event_policies, options, probes) \
+                 values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0)",
             )
             .bind(webhook.id.uuid())
             .bind(organization.uuid())
@@ -187,6 +198,8 @@ impl Store {
             .bind(webhook.version)
             .bind(webhook.created_at.millis())
             .bind(webhook.updated_at.millis())
+            .bind(to_json(&webhook.event_policies))
+            .bind(to_json(&webhook.options))
             .execute(&mut *conn)
             .await?;
             insert_secret!(conn, organization, webhook.id, secret);
@@ -210,6 +223,9 @@ impl Store {
             let updated = sqlx::query(
                 "update webhooks set name = $4, url = $5, description = $6, events = $7, header_names = $8, \
                  headers = $9, source_id = $10, filter = $11, retry_policy = $12, state = $13, state_reason = $14, \
+                 event_policies = $16, options = $17, \
+                 probe_at = case when state = $13 then probe_at end, \
+                 probes = case when state = $13 then probes else 0 end, \
                  version = version + 1, updated_at = $15 where organization_id = $1 and id = $2 and version = $3",
             )
             .bind(organization.uuid())
@@ -227,6 +243,8 @@ impl Store {
             .bind(webhook.state.as_str())
             .bind(&webhook.state_reason)
             .bind(webhook.updated_at.millis())
+            .bind(to_json(&webhook.event_policies))
+            .bind(to_json(&webhook.options))
             .execute(&mut *conn)
             .await?
             .rows_affected();
@@ -261,8 +279,8 @@ impl Store {
     ) -> Result<bool> {
         writing!(self, conn => {
             let updated = sqlx::query(
-                "update webhooks set state = $3, state_reason = $4, version = version + 1, updated_at = $5 \
-                 where organization_id = $1 and id = $2",
+                "update webhooks set state = $3, state_reason = $4, probe_at = null, probes = 0, \
+                 version = version + 1, updated_at = $5 where organization_id = $1 and id = $2",
             )
             .bind(organization.uuid())
             .bind(id.uuid())
@@ -278,6 +296,99 @@ impl Store {
             if state == WebhookState::Active {
                 forget_failures!(conn, id);
             }
+            audit::append(&mut *conn, organization, &audit).await?;
+            bump_routing!(conn);
+            Ok(true)
+        })
+    }
+
+    /// Disables a webhook whose endpoint failed too often, if it is still active and its series of failures has not ended;
+    /// at `probe_at` one held delivery is tried. Answers whether it did.
+    pub async fn disable_failing_webhook(
+        &self,
+        organization: OrganizationId,
+        id: WebhookId,
+        failures: u32,
+        reason: String,
+        probe_at: Timestamp,
+        audit: NewAudit,
+    ) -> Result<bool> {
+        writing!(self, conn => {
+            let disabled = sqlx::query(
+                "update webhooks set state = 'disabled', state_reason = $4, probe_at = $5, probes = 0, \
+                 version = version + 1, updated_at = $6 where organization_id = $1 and id = $2 and state = 'active' \
+                 and exists (select 1 from webhook_health where webhook_id = $2 and consecutive_failures >= $3)",
+            )
+            .bind(organization.uuid())
+            .bind(id.uuid())
+            .bind(i64::from(failures))
+            .bind(reason)
+            .bind(probe_at.millis())
+            .bind(audit.at.millis())
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+            if disabled == 0 {
+                return Ok(false);
+            }
+            audit::append(&mut *conn, organization, &audit).await?;
+            bump_routing!(conn);
+            Ok(true)
+        })
+    }
+
+    /// Takes the right to make the probe that was due at `due_at`, and says when the next one is due. `false` when another
+    /// node was faster or the webhook is not disabled by its failures any more.
+    pub async fn begin_probe(
+        &self,
+        organization: OrganizationId,
+        id: WebhookId,
+        due_at: Timestamp,
+        next_at: Timestamp,
+    ) -> Result<bool> {
+        writing!(self, conn => {
+            let begun = sqlx::query(
+                "update webhooks set probe_at = $4, probes = probes + 1 \
+                 where organization_id = $1 and id = $2 and state = 'disabled' and probe_at = $3",
+            )
+            .bind(organization.uuid())
+            .bind(id.uuid())
+            .bind(due_at.millis())
+            .bind(next_at.millis())
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+            if begun > 0 {
+                bump_routing!(conn);
+            }
+            Ok(begun > 0)
+        })
+    }
+
+    /// Enables a webhook that was disabled by its failures, because its endpoint answered again. `false` when it is not
+    /// disabled for that reason.
+    pub async fn enable_recovered_webhook(
+        &self,
+        organization: OrganizationId,
+        id: WebhookId,
+        audit: NewAudit,
+    ) -> Result<bool> {
+        writing!(self, conn => {
+            let enabled = sqlx::query(
+                "update webhooks set state = 'active', state_reason = null, probe_at = null, probes = 0, \
+                 version = version + 1, updated_at = $3 \
+                 where organization_id = $1 and id = $2 and state = 'disabled' and probe_at is not null",
+            )
+            .bind(organization.uuid())
+            .bind(id.uuid())
+            .bind(audit.at.millis())
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+            if enabled == 0 {
+                return Ok(false);
+            }
+            forget_failures!(conn, id);
             audit::append(&mut *conn, organization, &audit).await?;
             bump_routing!(conn);
             Ok(true)
@@ -305,11 +416,12 @@ impl Store {
             .bind(id.uuid())
             .execute(&mut *conn)
             .await?;
-            sqlx::query("delete from dead_letters where organization_id = $1 and webhook_id = $2")
-                .bind(organization.uuid())
-                .bind(id.uuid())
-                .execute(&mut *conn)
-                .await?;
+            for forgotten in [
+                "delete from dead_letters where organization_id = $1 and webhook_id = $2",
+                "delete from dead_letter_counts where organization_id = $1 and webhook_id = $2",
+            ] {
+                sqlx::query(forgotten).bind(organization.uuid()).bind(id.uuid()).execute(&mut *conn).await?;
+            }
             audit::append(&mut *conn, organization, &audit).await?;
             bump_routing!(conn);
             Ok(true)

@@ -3,7 +3,7 @@
 use std::{borrow::Borrow, fmt::Display, time::Duration};
 
 use domain::{
-    OrganizationId, PublicId, RetryPolicy, Role, Timestamp,
+    OrganizationId, PublicId, Retention, RetryPolicy, Role, Timestamp,
     api::{ApiError, ApiKeyDraft, Delivery, MemberDraft},
     delivery::DeliveryState,
 };
@@ -152,6 +152,7 @@ impl App {
             name: "Others".to_owned(),
             inspector_token: "inspector-token-of-the-others".to_owned(),
             retry_policy: RetryPolicy::default(),
+            retention: Retention::default(),
             created_at: Timestamp::default(),
         };
         let audit = NewAudit {

@@ -126,8 +126,10 @@ fn facts(detail: &DeliveryDetail) -> AnyView {
         (DeliveryKind::Event, _) => "Published event".into_any(),
         (DeliveryKind::Test, _) => "Test".into_any(),
         (DeliveryKind::Replay, None) => "Replay".into_any(),
-        (DeliveryKind::Replay, Some(first)) => {
-            view! { "Replay of " <a class="link mono break" href=format!("/deliveries/{first}")>{first.to_string()}</a> }
+        (DeliveryKind::Edited, None) => "Edited and sent".into_any(),
+        (kind @ (DeliveryKind::Replay | DeliveryKind::Edited), Some(first)) => {
+            let of = if kind == DeliveryKind::Replay { "Replay of " } else { "Edited from " };
+            view! { {of} <a class="link mono break" href=format!("/deliveries/{first}")>{first.to_string()}</a> }
                 .into_any()
         }
     };

@@ -1,11 +1,13 @@
 //! Requests and answers, noun by noun. Long because it is a vocabulary: one small type after another, no logic.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use crate::{
-    ApiKeyId, AuditId, Category, DeliveryId, EventId, Filter, InspectorRequestId, MemberId, RetryPolicy, Role, Scopes,
-    SourceId, Timestamp, WebhookId, WebhookState,
+    ApiKeyId, AuditId, Category, DeliveryId, DeliveryOptions, EventId, Filter, InspectorRequestId, MemberId,
+    RetryPolicy, Role, Scopes, SourceId, Timestamp, WebhookId, WebhookState,
     delivery::{DeliveryState, ErrorClass},
     webhook::CustomHeader,
 };
@@ -42,10 +44,19 @@ pub struct Webhook {
     pub filter: Filter,
     /// Its own retry policy, if it does not use the organization's.
     pub retry_policy: Option<RetryPolicy>,
+    /// Its retry policies for single event types.
+    pub event_policies: BTreeMap<String, RetryPolicy>,
+    /// Pace, order and age of its deliveries.
+    pub options: DeliveryOptions,
     /// Whether events are delivered.
     pub state: WebhookState,
     /// Why it is disabled, when it was not a person who did it.
     pub state_reason: Option<String>,
+    /// Failed tries in a row.
+    pub consecutive_failures: i64,
+    /// Set while it is disabled because its endpoint failed: when one held delivery is tried, to see whether the endpoint
+    /// is back.
+    pub next_probe_at: Option<Timestamp>,
     /// Counts changes; send it back with a change.
     pub version: i64,
     /// When it was created.
@@ -187,8 +198,10 @@ pub enum DeliveryKind {
     Event,
     /// A person sent a test.
     Test,
-    /// A person sent an earlier delivery again.
+    /// An earlier delivery was sent again, or one that was missing was made up for.
     Replay,
+    /// A person changed the payload of an earlier delivery and sent it.
+    Edited,
 }
 
 impl DeliveryKind {
@@ -198,6 +211,7 @@ impl DeliveryKind {
             Self::Event => "event",
             Self::Test => "test",
             Self::Replay => "replay",
+            Self::Edited => "edited",
         }
     }
 }
@@ -205,7 +219,7 @@ impl DeliveryKind {
 impl std::str::FromStr for DeliveryKind {
     type Err = ();
     fn from_str(text: &str) -> Result<Self, ()> {
-        [Self::Event, Self::Test, Self::Replay].into_iter().find(|kind| kind.as_str() == text).ok_or(())
+        [Self::Event, Self::Test, Self::Replay, Self::Edited].into_iter().find(|kind| kind.as_str() == text).ok_or(())
     }
 }
 

@@ -130,8 +130,14 @@ impl StandardHeaders {
     }
 }
 
-/// Sends one try of `job` and says what follows from it.
-pub(super) async fn attempt(inner: &Inner, job: &Job, endpoint: &Endpoint, body: Bytes) -> Settlement {
+/// Sends one try of `job` and says what follows from it; beside that, until when the receiver asked to be left alone.
+pub(super) async fn attempt(
+    inner: &Inner,
+    job: &Job,
+    endpoint: &Endpoint,
+    body: Bytes,
+) -> (Settlement, Option<Timestamp>) {
+    let policy = endpoint.policy(&job.event_type);
     let started_at = inner.clock.now();
     let headers = headers(inner, job, endpoint, &body, started_at);
     let answer = inner
@@ -141,33 +147,42 @@ pub(super) async fn attempt(inner: &Inner, job: &Job, endpoint: &Endpoint, body:
             method: http::Method::POST,
             headers: headers.sent,
             body,
-            timeout_ms: endpoint.policy.timeout_s * 1000,
+            timeout_ms: policy.timeout_s * 1000,
             max_body_bytes: MAX_RESPONSE_BYTES,
             exempt: endpoint.inspector,
         })
         .await;
     let now = inner.clock.now();
     let number = job.attempts + 1;
+    // The tries that count: those since it was queued.
+    let counted = number.saturating_sub(job.earlier_attempts);
     let outcome = match &answer {
         Ok(response) => Outcome::Answered { status: response.status, retry_after: retry_after(response, now) },
         Err(failure) => Outcome::Unanswered(failure.class),
     };
-    let next = match verdict(outcome, &endpoint.policy, number, now, inner.entropy.fraction()) {
+    let pause_until = match outcome {
+        Outcome::Answered { status: 429 | 503, retry_after } => retry_after,
+        _ => None,
+    };
+    let next = match verdict(outcome, policy, counted, now, inner.entropy.fraction()) {
         Verdict::Delivered => NextStep::End(DeliveryState::Delivered, now),
         // A person waits for the answer of a test and sees it; trying again would only surprise.
         _ if job.kind == DeliveryKind::Test => NextStep::End(DeliveryState::Failed, now),
+        // It would be too old by then.
+        Verdict::RetryAt(at) if endpoint.is_too_old(job.id, at) => NextStep::End(DeliveryState::Discarded, now),
         Verdict::RetryAt(at) => NextStep::RetryAt(at),
         Verdict::DeadLetter => NextStep::End(DeliveryState::DeadLetter, now),
         Verdict::Failed => NextStep::End(DeliveryState::Failed, now),
     };
-    Settlement {
+    let settlement = Settlement {
         delivery: job.id,
         organization: job.organization,
         webhook: job.webhook,
         counts_to_health: job.kind == DeliveryKind::Event,
         attempt: kept(endpoint, number, started_at, headers.kept, answer, outcome.error()),
         next,
-    }
+    };
+    (settlement, pause_until)
 }
 
 fn kept(

@@ -1,11 +1,16 @@
 //! Whose turn is it? One lane per webhook, fair turns across organizations and then across the webhooks of each.
 //!
 //! A pure data structure: it holds what is in hand (waiting or in flight) and says what may start. A webhook that hangs
-//! fills its own lane and nobody else's. What does not fit in a lane stays in the database.
+//! fills its own lane and nobody else's; one whose rate is spent, or whose receiver asked for a pause, is parked until it
+//! may go on. What does not fit in a lane stays in the database. Long because of its tests.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
-use domain::{OrganizationId, WebhookId};
+use domain::{OrganizationId, Timestamp, WebhookId};
+
+/// Longest time that a lane is parked, in milliseconds. What is parked for longer was parked before the clock was set
+/// back.
+const LONGEST_PARK_MS: i64 = 60_000;
 
 /// Limits of a node.
 #[derive(Debug, Clone, Copy)]
@@ -22,8 +27,25 @@ pub(crate) struct Limits {
     pub bytes: usize,
 }
 
+/// What a webhook asks of its lane.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Rules {
+    /// The tenant.
+    pub organization: OrganizationId,
+    /// Requests in flight, if fewer than every lane may have.
+    pub in_flight: Option<usize>,
+    /// Tries begun per second on this node.
+    pub per_second: Option<f64>,
+}
+
 struct Lane<J> {
-    organization: OrganizationId,
+    rules: Rules,
+    /// Tries that may begin now, up to one second's worth, and when that was reckoned.
+    tokens: f64,
+    reckoned_at: Timestamp,
+    /// Nothing begins before.
+    not_before: Timestamp,
+    parked: bool,
     jobs: VecDeque<(J, usize)>,
     in_flight: usize,
     /// Places given away for jobs that are still on their way.
@@ -34,6 +56,31 @@ struct Lane<J> {
     refill: bool,
 }
 
+impl<J> Lane<J> {
+    fn in_hand(&self) -> usize {
+        self.jobs.len() + self.in_flight + self.reserved
+    }
+
+    /// Takes the right to begin a try, or says when there will be one.
+    fn begin(&mut self, now: Timestamp) -> Result<(), Timestamp> {
+        if self.not_before > now && self.not_before.since_ms(now) <= LONGEST_PARK_MS {
+            return Err(self.not_before);
+        }
+        let Some(per_second) = self.rules.per_second else { return Ok(()) };
+        #[expect(clippy::cast_precision_loss, reason = "milliseconds between two tries")]
+        let passed_s = now.since_ms(self.reckoned_at).max(0) as f64 / 1000.0;
+        self.tokens = (self.tokens + passed_s * per_second).min(per_second.max(1.0));
+        self.reckoned_at = now;
+        if self.tokens >= 1.0 {
+            self.tokens -= 1.0;
+            return Ok(());
+        }
+        #[expect(clippy::cast_possible_truncation, reason = "at most a few seconds")]
+        let wait_ms = ((1.0 - self.tokens) / per_second * 1000.0).ceil() as i64;
+        Err(now.plus_ms(wait_ms.clamp(1, LONGEST_PARK_MS)))
+    }
+}
+
 /// The lanes of a node.
 pub(crate) struct Lanes<J> {
     limits: Limits,
@@ -41,6 +88,8 @@ pub(crate) struct Lanes<J> {
     /// Organizations that have a webhook which may start, in order of turn.
     turns: VecDeque<OrganizationId>,
     lines: HashMap<OrganizationId, VecDeque<WebhookId>>,
+    /// Webhooks that may not begin a try before a moment.
+    parked: BTreeSet<(Timestamp, WebhookId)>,
     in_flight: usize,
     in_hand: usize,
     bytes: usize,
@@ -55,6 +104,7 @@ impl<J> Lanes<J> {
             by_webhook: HashMap::new(),
             turns: VecDeque::new(),
             lines: HashMap::new(),
+            parked: BTreeSet::new(),
             in_flight: 0,
             in_hand: 0,
             bytes: 0,
@@ -62,32 +112,43 @@ impl<J> Lanes<J> {
         }
     }
 
-    fn lane(&mut self, organization: OrganizationId, webhook: WebhookId) -> &mut Lane<J> {
-        self.by_webhook.entry(webhook).or_insert_with(|| Lane {
-            organization,
+    fn lane(&mut self, rules: Rules, webhook: WebhookId) -> &mut Lane<J> {
+        let lane = self.by_webhook.entry(webhook).or_insert_with(|| Lane {
+            rules,
+            tokens: rules.per_second.unwrap_or_default().max(1.0),
+            reckoned_at: Timestamp::from_millis(0),
+            not_before: Timestamp::from_millis(0),
+            parked: false,
             jobs: VecDeque::new(),
             in_flight: 0,
             reserved: 0,
             in_line: false,
             refill: false,
-        })
+        });
+        lane.rules = rules;
+        lane
     }
 
     /// How many more deliveries of this webhook fit.
     pub(crate) fn room(&self, webhook: WebhookId) -> usize {
-        let lane = self.by_webhook.get(&webhook).map_or(0, |lane| lane.jobs.len() + lane.in_flight + lane.reserved);
+        let lane = self.in_hand(webhook);
         if self.bytes >= self.limits.bytes {
             return 0;
         }
         self.limits.lane.saturating_sub(lane).min(self.limits.total.saturating_sub(self.in_hand))
     }
 
+    /// How many deliveries of this webhook are in hand.
+    pub(crate) fn in_hand(&self, webhook: WebhookId) -> usize {
+        self.by_webhook.get(&webhook).map_or(0, Lane::in_hand)
+    }
+
     /// Takes a place for a job that will be pushed or given back.
-    pub(crate) fn reserve(&mut self, organization: OrganizationId, webhook: WebhookId, bytes: usize) -> bool {
+    pub(crate) fn reserve(&mut self, rules: Rules, webhook: WebhookId, bytes: usize) -> bool {
         if self.room(webhook) == 0 {
             return false;
         }
-        self.lane(organization, webhook).reserved += 1;
+        self.lane(rules, webhook).reserved += 1;
         self.in_hand += 1;
         self.bytes += bytes;
         true
@@ -114,8 +175,8 @@ impl<J> Lanes<J> {
 
     /// Takes in a job that was claimed. The caller asked for room before it claimed; what was handed over meanwhile may
     /// push the lane past its limit, by no more than one claim.
-    pub(crate) fn admit(&mut self, organization: OrganizationId, webhook: WebhookId, job: J, bytes: usize) {
-        self.lane(organization, webhook).jobs.push_back((job, bytes));
+    pub(crate) fn admit(&mut self, rules: Rules, webhook: WebhookId, job: J, bytes: usize) {
+        self.lane(rules, webhook).jobs.push_back((job, bytes));
         self.in_hand += 1;
         self.bytes += bytes;
         self.line_up(webhook);
@@ -131,25 +192,103 @@ impl<J> Lanes<J> {
     }
 
     /// The next job that may start, if any. It counts as in flight until [`Self::finish`].
-    pub(crate) fn pop(&mut self) -> Option<(J, usize)> {
+    pub(crate) fn pop(&mut self, now: Timestamp) -> Option<(J, usize)> {
+        self.wake(now);
         if self.in_flight >= self.limits.in_flight {
             return None;
         }
-        let organization = self.turns.pop_front()?;
-        let waiting = self.lines.get_mut(&organization)?;
-        let webhook = waiting.pop_front()?;
-        if waiting.is_empty() {
-            self.lines.remove(&organization);
-        } else {
-            self.turns.push_back(organization);
+        loop {
+            let organization = self.turns.pop_front()?;
+            let waiting = self.lines.get_mut(&organization)?;
+            let webhook = waiting.pop_front()?;
+            if waiting.is_empty() {
+                self.lines.remove(&organization);
+            } else {
+                self.turns.push_back(organization);
+            }
+            let lane = self.by_webhook.get_mut(&webhook)?;
+            lane.in_line = false;
+            if lane.jobs.is_empty() {
+                self.tidy(webhook);
+                continue;
+            }
+            if let Err(until) = lane.begin(now) {
+                self.park(webhook, until);
+                continue;
+            }
+            let job = lane.jobs.pop_front()?;
+            lane.in_flight += 1;
+            self.in_flight += 1;
+            self.line_up(webhook);
+            return Some(job);
         }
-        let lane = self.by_webhook.get_mut(&webhook)?;
-        lane.in_line = false;
-        let job = lane.jobs.pop_front()?;
-        lane.in_flight += 1;
-        self.in_flight += 1;
-        self.line_up(webhook);
-        Some(job)
+    }
+
+    /// When the first parked webhook may go on.
+    pub(crate) fn next_wake(&self) -> Option<Timestamp> {
+        self.parked.first().map(|(until, _)| *until)
+    }
+
+    fn wake(&mut self, now: Timestamp) {
+        while let Some((until, webhook)) = self.parked.first().copied() {
+            if until > now && until.since_ms(now) <= LONGEST_PARK_MS {
+                return;
+            }
+            self.parked.pop_first();
+            if let Some(lane) = self.by_webhook.get_mut(&webhook) {
+                lane.parked = false;
+            }
+            self.line_up(webhook);
+            self.tidy(webhook);
+        }
+    }
+
+    fn park(&mut self, webhook: WebhookId, until: Timestamp) {
+        if let Some(lane) = self.by_webhook.get_mut(&webhook)
+            && !lane.parked
+        {
+            lane.parked = true;
+            self.parked.insert((until, webhook));
+        }
+    }
+
+    /// Begins no try to a webhook before `until`, because its receiver asked for that; at most for a minute.
+    pub(crate) fn hold(&mut self, webhook: WebhookId, now: Timestamp, until: Timestamp) {
+        if let Some(lane) = self.by_webhook.get_mut(&webhook) {
+            lane.not_before = until.min(now.plus_ms(LONGEST_PARK_MS));
+            let until = lane.not_before;
+            self.park(webhook, until);
+        }
+    }
+
+    /// Gives lanes new rules; `None` takes out what has not started, which is answered.
+    pub(crate) fn rule(&mut self, rules: impl Fn(WebhookId) -> Option<Rules>) -> Vec<J> {
+        let mut drained = Vec::new();
+        let webhooks: Vec<WebhookId> = self.by_webhook.keys().copied().collect();
+        for webhook in webhooks {
+            match (rules(webhook), self.by_webhook.get_mut(&webhook)) {
+                (Some(rules), Some(lane)) => {
+                    lane.rules = rules;
+                    self.line_up(webhook);
+                }
+                (None, Some(lane)) => {
+                    lane.rules.per_second = None;
+                    drained.append(&mut self.drain(webhook));
+                }
+                (_, None) => {}
+            }
+        }
+        drained
+    }
+
+    /// Takes out what has not started of one webhook.
+    pub(crate) fn drain(&mut self, webhook: WebhookId) -> Vec<J> {
+        let Some(lane) = self.by_webhook.get_mut(&webhook) else { return Vec::new() };
+        let jobs = std::mem::take(&mut lane.jobs);
+        self.in_hand -= jobs.len();
+        self.bytes -= jobs.iter().map(|(_, bytes)| bytes).sum::<usize>();
+        self.tidy(webhook);
+        jobs.into_iter().map(|(job, _)| job).collect()
     }
 
     /// A job that was popped is done. Answers whether it is time to fetch more.
@@ -159,7 +298,7 @@ impl<J> Lanes<J> {
         self.in_flight -= 1;
         self.in_hand -= 1;
         self.bytes -= bytes;
-        let refill = lane.refill && lane.jobs.len() + lane.in_flight + lane.reserved <= self.limits.lane / 2;
+        let refill = lane.refill && lane.in_hand() <= self.limits.lane / 2;
         lane.refill &= !refill;
         let uncrowded = self.crowded && self.in_hand <= self.limits.total / 2 && self.bytes <= self.limits.bytes / 2;
         self.crowded &= !uncrowded;
@@ -170,19 +309,7 @@ impl<J> Lanes<J> {
 
     /// Drops all jobs that have not started; answers how many.
     pub(crate) fn clear(&mut self) -> usize {
-        let mut dropped = 0;
-        for lane in self.by_webhook.values_mut() {
-            for (_, bytes) in lane.jobs.drain(..) {
-                dropped += 1;
-                self.in_hand -= 1;
-                self.bytes -= bytes;
-            }
-            lane.in_line = false;
-        }
-        self.turns.clear();
-        self.lines.clear();
-        self.by_webhook.retain(|_, lane| lane.in_flight + lane.reserved > 0);
-        dropped
+        self.rule(|_| None).len()
     }
 
     /// Requests in flight, and deliveries in hand.
@@ -192,21 +319,24 @@ impl<J> Lanes<J> {
 
     fn line_up(&mut self, webhook: WebhookId) {
         let Some(lane) = self.by_webhook.get_mut(&webhook) else { return };
-        if lane.in_line || lane.jobs.is_empty() || lane.in_flight >= self.limits.lane_in_flight {
+        let most = lane.rules.in_flight.unwrap_or(usize::MAX).min(self.limits.lane_in_flight);
+        if lane.in_line || lane.parked || lane.jobs.is_empty() || lane.in_flight >= most {
             return;
         }
         lane.in_line = true;
-        let waiting = self.lines.entry(lane.organization).or_default();
+        let waiting = self.lines.entry(lane.rules.organization).or_default();
         if waiting.is_empty() {
-            self.turns.push_back(lane.organization);
+            self.turns.push_back(lane.rules.organization);
         }
         waiting.push_back(webhook);
     }
 
-    /// Forgets a lane with nothing in it, so that deleted webhooks leave nothing behind.
+    /// Forgets a lane with nothing in it, so that deleted webhooks leave nothing behind. One that has a pace to remember
+    /// stays.
     fn tidy(&mut self, webhook: WebhookId) {
-        if self.by_webhook.get(&webhook).is_some_and(|lane| lane.jobs.is_empty() && lane.in_flight + lane.reserved == 0)
-        {
+        let idle =
+            |lane: &Lane<J>| lane.in_hand() == 0 && !lane.in_line && !lane.parked && lane.rules.per_second.is_none();
+        if self.by_webhook.get(&webhook).is_some_and(idle) {
             self.by_webhook.remove(&webhook);
         }
     }
@@ -229,8 +359,20 @@ mod tests {
         WebhookId::from_uuid(Uuid::from_u128(n))
     }
 
+    fn rules(organization: u128) -> Rules {
+        Rules { organization: org(organization), in_flight: None, per_second: None }
+    }
+
+    fn at(ms: i64) -> Timestamp {
+        Timestamp::from_millis(1_000_000 + ms)
+    }
+
     fn put(lanes: &mut Lanes<u128>, organization: u128, webhook: u128) -> bool {
-        let fits = lanes.reserve(org(organization), hook(webhook), 1);
+        put_with(lanes, rules(organization), webhook)
+    }
+
+    fn put_with(lanes: &mut Lanes<u128>, rules: Rules, webhook: u128) -> bool {
+        let fits = lanes.reserve(rules, hook(webhook), 1);
         if fits {
             lanes.push(hook(webhook), webhook, 1);
         }
@@ -245,7 +387,7 @@ mod tests {
             put(&mut lanes, 1, 11);
             put(&mut lanes, 2, 20);
         }
-        let order: Vec<u128> = std::iter::from_fn(|| lanes.pop().map(|(job, _)| job)).collect();
+        let order: Vec<u128> = std::iter::from_fn(|| lanes.pop(at(0)).map(|(job, _)| job)).collect();
         assert_eq!(order, [10, 20, 11, 20, 10, 20, 11, 10, 11]);
     }
 
@@ -254,9 +396,61 @@ mod tests {
         let mut lanes = Lanes::new(LIMITS);
         while put(&mut lanes, 1, 10) {}
         assert_eq!(lanes.load().1, LIMITS.lane);
-        assert!(lanes.pop().is_some() && lanes.pop().is_some() && lanes.pop().is_none());
+        assert!(lanes.pop(at(0)).is_some() && lanes.pop(at(0)).is_some() && lanes.pop(at(0)).is_none());
         assert!(put(&mut lanes, 1, 11));
-        assert_eq!(lanes.pop(), Some((11, 1)));
+        assert_eq!(lanes.pop(at(0)), Some((11, 1)));
+    }
+
+    #[test]
+    fn a_rate_is_kept_and_its_lane_remembers_it() {
+        let mut lanes = Lanes::new(Limits { in_flight: 100, lane_in_flight: 100, lane: 100, total: 100, bytes: 1000 });
+        let slow = Rules { per_second: Some(2.0), ..rules(1) };
+        let mut begun = Vec::new();
+        for ms in (0..3_000).step_by(50) {
+            put_with(&mut lanes, slow, 10);
+            while let Some((job, bytes)) = lanes.pop(at(ms)) {
+                lanes.finish(hook(job), bytes);
+                begun.push(ms);
+            }
+        }
+        assert_eq!(begun, [0, 50, 500, 1_000, 1_500, 2_000, 2_500]);
+        // Others are not kept waiting by it.
+        put(&mut lanes, 1, 11);
+        assert_eq!(lanes.pop(at(2_950)), Some((11, 1)));
+        assert_eq!(lanes.next_wake(), Some(at(3_000)));
+        assert_eq!(lanes.pop(at(3_000)), Some((10, 1)));
+    }
+
+    #[test]
+    fn a_pause_that_a_receiver_asked_for_is_kept_even_by_an_empty_lane() {
+        let mut lanes = Lanes::new(LIMITS);
+        put(&mut lanes, 1, 10);
+        assert_eq!(lanes.pop(at(0)), Some((10, 1)));
+        lanes.hold(hook(10), at(0), at(7_000));
+        lanes.finish(hook(10), 1);
+        put(&mut lanes, 1, 10);
+        assert_eq!(lanes.pop(at(6_999)), None);
+        assert_eq!(lanes.pop(at(7_000)), Some((10, 1)));
+        // Not for longer than a minute, and not because the clock was set back.
+        lanes.hold(hook(10), at(7_000), at(900_000));
+        put(&mut lanes, 1, 10);
+        assert_eq!(lanes.pop(at(66_999)), None);
+        assert_eq!(lanes.pop(at(-900_000)), Some((10, 1)));
+    }
+
+    #[test]
+    fn one_in_flight_means_one_after_the_other_and_what_waits_can_be_taken_out() {
+        let mut lanes = Lanes::new(LIMITS);
+        let single = Rules { in_flight: Some(1), ..rules(1) };
+        for _ in 0..3 {
+            put_with(&mut lanes, single, 10);
+        }
+        assert_eq!(lanes.pop(at(0)), Some((10, 1)));
+        assert_eq!(lanes.pop(at(0)), None);
+        assert_eq!(lanes.drain(hook(10)).len(), 2);
+        lanes.finish(hook(10), 1);
+        assert_eq!(lanes.pop(at(0)), None);
+        assert!(lanes.by_webhook.is_empty());
     }
 
     proptest! {
@@ -269,7 +463,7 @@ mod tests {
             for (step, n) in steps {
                 match step {
                     0 | 1 => put_in += usize::from(put(&mut lanes, n % 2, n)),
-                    2 => flying.extend(lanes.pop().map(|(job, _)| job)),
+                    2 => flying.extend(lanes.pop(at(0)).map(|(job, _)| job)),
                     _ => if let Some(job) = flying.pop() { lanes.finish(hook(job), 1); done += 1; },
                 }
                 let (in_flight, in_hand) = lanes.load();
@@ -278,7 +472,7 @@ mod tests {
                 prop_assert!(in_flight <= LIMITS.in_flight && in_hand <= LIMITS.total);
             }
             while lanes.load().1 > 0 {
-                flying.extend(lanes.pop().map(|(job, _)| job));
+                flying.extend(lanes.pop(at(0)).map(|(job, _)| job));
                 if let Some(job) = flying.pop() { lanes.finish(hook(job), 1); }
             }
             prop_assert!(lanes.by_webhook.is_empty() && lanes.turns.is_empty() && lanes.lines.is_empty() && lanes.bytes == 0);

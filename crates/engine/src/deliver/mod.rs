@@ -2,8 +2,8 @@
 //!
 //! What is in hand stands in [`lanes`], one per webhook. [`Inner::pump`] starts what may start; each started job is a
 //! task that sends one try ([`attempt`]) and passes its outcome to the settler ([`settle`]), which stores outcomes in
-//! batches. What did not fit in hand is fetched later by the claimer ([`claim`]). On a shared database [`heartbeat`] keeps
-//! this node's leases alive.
+//! batches. What did not fit in hand is fetched later by the claimer ([`claim`]). A webhook that fails too often is disabled and
+//! tried now and then ([`probe`]). On a shared database [`heartbeat`] keeps this node's leases alive.
 //!
 //! When a process dies, its leases are taken back and the deliveries are tried again: at least once, never lost. When the
 //! database is away, outcomes are kept and stored when it is back; meanwhile nothing new starts, because the places they
@@ -13,24 +13,33 @@ mod attempt;
 mod claim;
 mod heartbeat;
 mod lanes;
+mod probe;
 mod settle;
 
-use std::sync::{Arc, MutexGuard, PoisonError};
+use std::{
+    collections::HashMap,
+    sync::{Arc, MutexGuard, PoisonError, atomic::Ordering},
+    time::Duration,
+};
 
 pub(crate) use attempt::{PrefixedHeaders, StandardHeaders};
 use bytes::Bytes;
 pub(crate) use claim::run as claim;
 use domain::{
-    DeliveryId, EventId, NodeId, OrganizationId, WebhookId, WebhookState,
+    DeliveryId, EventId, NodeId, OrganizationId, PublicId, Timestamp, WebhookId, WebhookState,
     api::{Delivery, DeliveryKind},
     delivery::DeliveryState,
 };
 pub(crate) use heartbeat::{TTL_MS as LEASE_MS, run as heartbeat};
-pub(crate) use lanes::{Lanes, Limits};
+pub(crate) use lanes::{Lanes, Limits, Rules};
+pub(crate) use probe::run as probe;
 pub(crate) use settle::run as settle;
 use storage::{Claimed, NextStep, Settlement};
 
-use crate::Inner;
+use crate::{Inner, routing::Endpoint};
+
+/// Longest sleep of [`pace`], in milliseconds: the clock may be set.
+const LONGEST_PAUSE_MS: i64 = 1_000;
 
 /// A delivery in hand: leased to this node, waiting for its turn or in flight.
 pub(crate) struct Job {
@@ -42,7 +51,11 @@ pub(crate) struct Job {
     pub kind: DeliveryKind,
     /// Tries already made.
     pub attempts: u32,
+    /// Those of them that the policy does not count.
+    pub earlier_attempts: u32,
     pub replay_of: Option<DeliveryId>,
+    /// Tried although its webhook is disabled, to see whether the endpoint is back.
+    pub probe: bool,
     /// Read when it is sent, if it is large and was claimed.
     pub body: Option<Bytes>,
     /// Who holds the lease: this process, or what this process was before it was given up for dead.
@@ -59,7 +72,9 @@ impl Job {
             event_type: claimed.event_type.into(),
             kind: claimed.kind,
             attempts: claimed.attempts,
+            earlier_attempts: claimed.earlier_attempts,
             replay_of: claimed.replay_of,
+            probe: false,
             body: claimed.body,
             node,
         }
@@ -82,11 +97,15 @@ pub(crate) struct Tried {
     pub webhook_name: Arc<str>,
     pub kind: DeliveryKind,
     pub replay_of: Option<DeliveryId>,
+    pub probe: bool,
+    /// Its webhook wants its deliveries in order.
+    pub ordered: bool,
+    /// When the receiver asked for the next request, of any delivery.
+    pub pause_until: Option<Timestamp>,
 }
 
 impl Tried {
     fn view(&self) -> Delivery {
-        use domain::PublicId;
         let settlement = &self.settlement;
         let (status, next_attempt_at, finished_at) = match settlement.next {
             NextStep::End(state, at) => (state, None, Some(at)),
@@ -121,7 +140,15 @@ impl Inner {
     /// Starts every job that may start.
     pub(crate) fn pump(self: &Arc<Self>) {
         while !self.stopping.is_cancelled() {
-            let Some((job, bytes)) = self.lanes().pop() else { return };
+            let now = self.clock.now();
+            let mut lanes = self.lanes();
+            let Some((job, bytes)) = lanes.pop(now) else {
+                if lanes.next_wake().is_some() {
+                    self.pacer.notify_one();
+                }
+                return;
+            };
+            drop(lanes);
             let inner = Arc::clone(self);
             self.tasks.spawn(async move {
                 let webhook = job.webhook;
@@ -149,6 +176,33 @@ impl Inner {
         self.pump();
     }
 
+    /// What a webhook asks of its lane here.
+    pub(crate) fn rules(&self, endpoint: &Endpoint) -> Rules {
+        endpoint.rules(self.nodes.load(Ordering::Relaxed))
+    }
+
+    /// Gives back what is held but will not be tried now.
+    pub(crate) async fn give_back(&self, jobs: Vec<Job>) {
+        let mut by_node: HashMap<NodeId, Vec<DeliveryId>> = HashMap::new();
+        for job in jobs {
+            by_node.entry(job.node).or_default().push(job.id);
+        }
+        for (node, deliveries) in by_node {
+            noted(node, self.store.release(node, Some(deliveries)).await);
+        }
+        self.claimer.notify_one();
+    }
+
+    /// Gives back one delivery that could not be tried, with those that must not overtake it.
+    async fn give_back_in_order(&self, job: Job, ordered: bool) {
+        let mut jobs = vec![job];
+        if ordered {
+            let behind = self.lanes().drain(jobs[0].webhook);
+            jobs.extend(behind);
+        }
+        self.give_back(jobs).await;
+    }
+
     /// Tries a delivery once; `None` when there was nothing to try and it was given back.
     async fn carry_out(&self, mut job: Job, bytes: usize) -> Option<Tried> {
         let snapshot = self.routing.current();
@@ -156,8 +210,13 @@ impl Inner {
             noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
             return None;
         };
-        if endpoint.state != WebhookState::Active {
-            noted(job.node, self.store.release(job.node, Some(vec![job.id])).await);
+        let now = self.clock.now();
+        if endpoint.is_too_old(job.id, now) {
+            noted(job.node, self.store.discard(job.node, vec![job.id], now).await);
+            return None;
+        }
+        if endpoint.state != WebhookState::Active && !job.probe {
+            self.give_back_in_order(job, endpoint.options.ordered).await;
             return None;
         }
         let body = match job.body.take() {
@@ -170,12 +229,12 @@ impl Inner {
                 }
                 Err(error) => {
                     tracing::warn!(%error, delivery.id = %job.id, "a body cannot be read; its delivery waits");
-                    noted(job.node, self.store.release(job.node, Some(vec![job.id])).await);
+                    self.give_back_in_order(job, endpoint.options.ordered).await;
                     return None;
                 }
             },
         };
-        let settlement = attempt::attempt(self, &job, endpoint, body).await;
+        let (settlement, pause_until) = attempt::attempt(self, &job, endpoint, body).await;
         Some(Tried {
             node: job.node,
             bytes,
@@ -185,7 +244,24 @@ impl Inner {
             webhook_name: Arc::clone(&endpoint.name),
             kind: job.kind,
             replay_of: job.replay_of,
+            probe: job.probe,
+            ordered: endpoint.options.ordered,
+            pause_until,
         })
+    }
+}
+
+/// Starts what waited for its pace when it may go on.
+pub(crate) async fn pace(inner: Arc<Inner>) {
+    loop {
+        let next = inner.lanes().next_wake();
+        let pause = next.map(|next| next.since_ms(inner.clock.now()).clamp(1, LONGEST_PAUSE_MS));
+        let pause = pause.map(|ms| Duration::from_millis(ms.unsigned_abs()));
+        tokio::select! {
+            () = inner.stopping.cancelled() => return,
+            () = inner.pacer.notified() => {}
+            () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => inner.pump(),
+        }
     }
 }
 

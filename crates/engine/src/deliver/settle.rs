@@ -7,7 +7,7 @@
 use std::{sync::Arc, time::Duration};
 
 use domain::delivery::ErrorClass;
-use storage::Settlement;
+use storage::{NextStep, Settlement};
 use tokio::sync::mpsc;
 
 use super::Tried;
@@ -45,9 +45,9 @@ pub(crate) async fn run(inner: Arc<Inner>, mut queue: mpsc::Receiver<Tried>) {
 async fn store(inner: &Arc<Inner>, node: domain::NodeId, batch: Vec<Tried>) {
     let settlements: Arc<[Settlement]> = batch.iter().map(|tried| tried.settlement.clone()).collect();
     let mut pause = Duration::from_millis(50);
-    let counted = loop {
+    let settled = loop {
         match inner.store.settle(node, Arc::clone(&settlements)).await {
-            Ok(counted) => break counted,
+            Ok(settled) => break settled,
             Err(error) => {
                 tracing::error!(%error, outcomes = settlements.len(), "outcomes cannot be stored; trying again");
                 tokio::time::sleep(pause).await;
@@ -55,8 +55,20 @@ async fn store(inner: &Arc<Inner>, node: domain::NodeId, batch: Vec<Tried>) {
             }
         }
     };
+    let behind = hold_back(inner, &batch);
     inner.finished(batch.iter().map(|tried| (tried.settlement.webhook, tried.bytes)));
-    for (tried, counted) in batch.iter().zip(counted) {
+    if !behind.is_empty() {
+        inner.give_back(behind).await;
+    }
+    for (webhook, failures) in settled.failing {
+        let of_it = |tried: &&Tried| {
+            tried.settlement.webhook == webhook
+                && tried.settlement.counts_to_health
+                && tried.settlement.attempt.error.is_some()
+        };
+        inner.judge_failures(webhook, failures, i64::try_from(batch.iter().filter(of_it).count()).unwrap_or(i64::MAX));
+    }
+    for (tried, counted) in batch.iter().zip(settled.counted) {
         if counted {
             announce(inner, tried);
         } else {
@@ -65,17 +77,36 @@ async fn store(inner: &Arc<Inner>, node: domain::NodeId, batch: Vec<Tried>) {
     }
 }
 
+/// Keeps the pauses that receivers asked for, and takes out what must not overtake a delivery that waits for its retry.
+fn hold_back(inner: &Arc<Inner>, batch: &[Tried]) -> Vec<super::Job> {
+    let mut behind = Vec::new();
+    for tried in batch {
+        let (webhook, retries) = (tried.settlement.webhook, matches!(tried.settlement.next, NextStep::RetryAt(_)));
+        if let Some(until) = tried.pause_until {
+            inner.lanes().hold(webhook, inner.clock.now(), until);
+        }
+        if tried.ordered && retries {
+            behind.append(&mut inner.lanes().drain(webhook));
+        }
+    }
+    behind
+}
+
 fn announce(inner: &Arc<Inner>, tried: &Tried) {
     let settlement = &tried.settlement;
     match settlement.attempt.error {
         None => inner.metrics.add(Counter::AttemptsSucceeded, 1),
         Some(_) => inner.metrics.add(Counter::AttemptsFailed, 1),
     }
+    if tried.probe && settlement.attempt.error.is_none() {
+        let (inner, organization, webhook) = (Arc::clone(inner), settlement.organization, settlement.webhook);
+        inner.clone().workers.spawn(async move { inner.enable_recovered(organization, webhook).await });
+    }
     if settlement.attempt.error == Some(ErrorClass::Gone) {
         let (inner, organization, webhook) = (Arc::clone(inner), settlement.organization, settlement.webhook);
-        inner.clone().tasks.spawn(async move { inner.disable_gone(organization, webhook).await });
+        inner.clone().workers.spawn(async move { inner.disable_gone(organization, webhook).await });
     }
-    if matches!(settlement.next, storage::NextStep::RetryAt(_)) {
+    if matches!(settlement.next, NextStep::RetryAt(_)) {
         inner.claimer.notify_one();
     }
     inner.live.tried(settlement.delivery);

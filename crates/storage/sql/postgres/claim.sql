@@ -12,9 +12,9 @@ with me as (
     ) as ready
 ), leased as (
     update queue set node_id = me.id from me where delivery_id in (select delivery_id from picked)
-    returning delivery_id, due_at
+    returning delivery_id, due_at, earlier_attempts
 )
-select d.id, d.organization_id, d.webhook_id, d.event_id, d.event_type, d.kind, d.attempts, d.replay_of,
+select d.id, d.organization_id, d.webhook_id, d.event_id, d.event_type, d.kind, d.attempts, leased.earlier_attempts, d.replay_of,
        case when length(e.body) <= $5 then e.body end as body
 from leased join deliveries d on d.id = leased.delivery_id join events e on e.id = d.event_id
 order by leased.due_at, d.id

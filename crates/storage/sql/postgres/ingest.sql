@@ -13,7 +13,7 @@ with me as (
     insert into deliveries (id, organization_id, webhook_id, event_id, event_type, kind, state, attempts)
     select id, organization_id, webhook_id, event_id, event_type, kind, 'pending', 0 from delivery
 ), queued as (
-    insert into queue (delivery_id, organization_id, webhook_id, due_at, node_id)
-    select id, organization_id, webhook_id, due_at, case when leased then (select id from me) end from delivery
+    insert into queue (delivery_id, organization_id, webhook_id, due_at, earlier_attempts, node_id)
+    select id, organization_id, webhook_id, due_at, 0, case when leased then (select id from me) end from delivery
 )
 select exists (select 1 from me)

@@ -1,13 +1,14 @@
--- Stores what tries came to, in one statement. Only deliveries that node $1 still holds count; they are returned.
+-- Stores what tries came to, in one statement. Only deliveries that node $1 still holds count; they are returned, and
+-- with the length of their series the webhooks that failed.
 -- Rows of shared sums are written in key order, so that two nodes never wait for each other in a circle.
 with result as (
     select * from unnest(
         $2::uuid[], $3::uuid[], $4::uuid[], $5::boolean[], $6::text[], $7::bigint[], $8::bigint[], $9::bigint[],
         $10::bigint[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::bigint[], $16::text[], $17::bytea[],
-        $18::boolean[], $19::text[], $20::text[]
+        $18::boolean[], $19::text[], $20::text[], $21::bigint[]
     ) as r (delivery_id, organization_id, webhook_id, counts, state, due_at, finished_at, number,
         started_at, duration_ms, timing, url, request_headers, response_status, response_headers, response_body,
-        response_truncated, error, error_detail)
+        response_truncated, error, error_detail, slot)
 ), ended as (
     delete from queue using result
     where queue.delivery_id = result.delivery_id and queue.node_id = $1 and result.due_at is null
@@ -32,14 +33,20 @@ with result as (
     insert into dead_letters (organization_id, delivery_id, webhook_id, died_at)
     select organization_id, delivery_id, webhook_id, finished_at from mine where state = 'dead_letter'
     on conflict do nothing
+), mourned as (
+    insert into dead_letter_counts (organization_id, webhook_id, dead_letters)
+    select organization_id, webhook_id, count(*) from mine where state = 'dead_letter'
+    group by organization_id, webhook_id order by organization_id, webhook_id
+    on conflict (organization_id, webhook_id) do update set
+        dead_letters = dead_letter_counts.dead_letters + excluded.dead_letters
 ), summed as (
-    insert into rollups (organization_id, grain_minutes, bucket, webhook_id, delivered, failed, duration_ms)
-    select organization_id, grain, started_at / 60000 / grain * grain as bucket, webhook_id,
+    insert into rollups (organization_id, grain_minutes, bucket, webhook_id, slot, delivered, failed, duration_ms)
+    select organization_id, grain, started_at / 60000 / grain * grain as bucket, webhook_id, slot,
         count(*) filter (where error is null), count(*) filter (where error is not null), sum(duration_ms)::bigint
     from mine cross join (values (1::bigint), (60), (1440)) as grains (grain)
-    group by organization_id, grain, bucket, webhook_id
-    order by organization_id, grain, bucket, webhook_id
-    on conflict (organization_id, grain_minutes, bucket, webhook_id) do update set
+    group by organization_id, grain, bucket, webhook_id, slot
+    order by organization_id, grain, bucket, webhook_id, slot
+    on conflict (organization_id, grain_minutes, bucket, webhook_id, slot) do update set
         delivered = rollups.delivered + excluded.delivered, failed = rollups.failed + excluded.failed,
         duration_ms = rollups.duration_ms + excluded.duration_ms
 ), felt as (
@@ -53,5 +60,8 @@ with result as (
         consecutive_failures = case when excluded.consecutive_failures = 0 then 0
             else webhook_health.consecutive_failures + excluded.consecutive_failures end,
         last_attempt_at = greatest(webhook_health.last_attempt_at, excluded.last_attempt_at)
+    returning webhook_id, consecutive_failures
 )
-select delivery_id from mine
+select delivery_id as id, null::bigint as failures from mine
+union all
+select webhook_id, consecutive_failures from felt where consecutive_failures > 0

@@ -15,7 +15,7 @@ use domain::{
     api::{AttemptTiming, DeliveryKind},
     delivery::{DeliveryState, ErrorClass},
 };
-use sqlx::FromRow;
+use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use crate::{
@@ -28,6 +28,21 @@ use crate::{
 const MAX_CLAIMED_BODY_BYTES: i64 = 64 * 1024;
 /// For how long an idempotency key is remembered.
 const IDEMPOTENCY_MS: i64 = 24 * 3_600_000;
+
+/// Most ids in one statement.
+const IDS: usize = 256;
+
+/// Pushes a list of ids in brackets.
+macro_rules! push_ids {
+    ($sql:expr, $before:literal, $ids:expr) => {
+        $sql.push($before);
+        let mut list = $sql.separated(", ");
+        for id in $ids {
+            list.push_bind(id);
+        }
+        list.push_unseparated(")");
+    };
+}
 
 /// An event to store, with the deliveries it causes.
 #[derive(Debug)]
@@ -118,6 +133,8 @@ pub struct Claimed {
     pub kind: DeliveryKind,
     /// Tries already made.
     pub attempts: u32,
+    /// Those of them made before it was queued this time: the policy does not count them.
+    pub earlier_attempts: u32,
     /// The delivery it repeats.
     pub replay_of: Option<DeliveryId>,
     /// What to send, unless it is large: then it is read when it is sent.
@@ -179,6 +196,15 @@ pub struct Settlement {
     pub next: NextStep,
 }
 
+/// What became of settlements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settled {
+    /// For each, in order, whether it counted: a settlement of a delivery that the node no longer holds changes nothing.
+    pub counted: Vec<bool>,
+    /// Webhooks whose series of failures grew, with its length now.
+    pub failing: Vec<(WebhookId, i64)>,
+}
+
 impl Settlement {
     fn state(&self) -> &'static str {
         match self.next {
@@ -225,6 +251,7 @@ struct ClaimedRow {
     event_type: String,
     kind: String,
     attempts: i64,
+    earlier_attempts: i64,
     replay_of: Option<Uuid>,
     body: Option<Vec<u8>>,
 }
@@ -241,6 +268,8 @@ impl TryFrom<ClaimedRow> for Claimed {
             kind: row.kind.parse().map_err(|()| StoreError::corrupt("deliveries", "kind", &row.kind))?,
             attempts: u32::try_from(row.attempts)
                 .map_err(|error| StoreError::corrupt("deliveries", "attempts", error))?,
+            earlier_attempts: u32::try_from(row.earlier_attempts)
+                .map_err(|error| StoreError::corrupt("queue", "earlier_attempts", error))?,
             replay_of: row.replay_of.map(DeliveryId::from_uuid),
             body: row.body.map(Bytes::from),
         })
@@ -351,9 +380,8 @@ impl Store {
         }
     }
 
-    /// Stores what tries came to. The answer says for each, in order, whether it counted: a settlement of a delivery
-    /// that this node no longer holds changes nothing.
-    pub async fn settle(&self, node: NodeId, settlements: Arc<[Settlement]>) -> Result<Vec<bool>> {
+    /// Stores what tries came to.
+    pub async fn settle(&self, node: NodeId, settlements: Arc<[Settlement]>) -> Result<Settled> {
         match &self.db {
             Db::Sqlite(db) => {
                 db.writer.run(move |conn| Box::pin(async move { sqlite::settle(conn, node, &settlements).await })).await
@@ -406,33 +434,62 @@ impl Store {
         rows.into_iter().map(Claimed::try_from).collect()
     }
 
+    /// Leases up to `limit` deliveries of one webhook that wants them in order: from the head of its queue, if that is due
+    /// and nobody holds any of them. Without a claim the answer says when the head is due, `None` when there is none or
+    /// it is held.
+    pub async fn claim_in_order(
+        &self,
+        node: NodeId,
+        webhook: WebhookId,
+        limit: u32,
+        now: Timestamp,
+    ) -> Result<(Vec<Claimed>, Option<Timestamp>)> {
+        let (rows, head) = match &self.db {
+            Db::Sqlite(db) => {
+                db.writer
+                    .run(move |conn| {
+                        Box::pin(async move { sqlite::claim_in_order(conn, node, webhook, limit, now).await })
+                    })
+                    .await?
+            }
+            Db::Postgres(pool) => postgres::claim_in_order(pool, node, webhook, limit, now).await?,
+        };
+        let claimed = rows.into_iter().map(Claimed::try_from).collect::<Result<_>>()?;
+        Ok((claimed, head.map(Timestamp::from_millis)))
+    }
+
     /// Gives back leases of `node` without a try: those of `deliveries`, or all it has.
     pub async fn release(&self, node: NodeId, deliveries: Option<Vec<DeliveryId>>) -> Result<()> {
         writing!(self, conn => {
-            match deliveries {
-                None => {
-                    sqlx::query("update queue set node_id = null where node_id = $1").bind(node.uuid()).execute(&mut *conn).await?;
-                }
-                // Bounded by what one node holds, and rare: a webhook was paused while its deliveries were in hand.
-                Some(deliveries) => for delivery in deliveries {
-                    sqlx::query("update queue set node_id = null where delivery_id = $1 and node_id = $2")
-                        .bind(delivery.uuid()).bind(node.uuid()).execute(&mut *conn).await?;
-                },
+            let Some(deliveries) = deliveries else {
+                sqlx::query("update queue set node_id = null where node_id = $1").bind(node.uuid()).execute(&mut *conn).await?;
+                return Ok(());
+            };
+            for ids in deliveries.chunks(IDS) {
+                let mut sql = QueryBuilder::new("update queue set node_id = null where node_id = ");
+                sql.push_bind(node.uuid());
+                push_ids!(sql, " and delivery_id in (", ids.iter().map(|id| id.uuid()));
+                sql.build().execute(&mut *conn).await?;
             }
             Ok(())
         })
     }
 
-    /// Ends deliveries of `node` without a try, because their webhook was deleted.
+    /// Ends deliveries of `node` without a try, because their webhook was deleted or their time is over.
     pub async fn discard(&self, node: NodeId, deliveries: Vec<DeliveryId>, now: Timestamp) -> Result<()> {
         writing!(self, conn => {
-            for delivery in deliveries {
-                let done = sqlx::query("delete from queue where delivery_id = $1 and node_id = $2")
-                    .bind(delivery.uuid()).bind(node.uuid()).execute(&mut *conn).await?;
-                if done.rows_affected() > 0 {
-                    sqlx::query("update deliveries set state = 'discarded', finished_at = $2 where id = $1")
-                        .bind(delivery.uuid()).bind(now.millis()).execute(&mut *conn).await?;
+            for ids in deliveries.chunks(IDS) {
+                let mut sql = QueryBuilder::new("delete from queue where node_id = ");
+                sql.push_bind(node.uuid());
+                push_ids!(sql, " and delivery_id in (", ids.iter().map(|id| id.uuid()));
+                let mine: Vec<Uuid> = sql.push(" returning delivery_id").build_query_scalar().fetch_all(&mut *conn).await?;
+                if mine.is_empty() {
+                    continue;
                 }
+                let mut sql = QueryBuilder::new("update deliveries set state = 'discarded', finished_at = ");
+                sql.push_bind(now.millis());
+                push_ids!(sql, " where id in (", mine);
+                sql.build().execute(&mut *conn).await?;
             }
             Ok(())
         })
@@ -448,7 +505,7 @@ impl Store {
             .bind(delivery.id.uuid()).bind(organization.uuid()).bind(delivery.webhook.uuid()).bind(delivery.event.uuid())
             .bind(&delivery.event_type).bind(delivery.kind.as_str()).bind(delivery.replay_of.map(PublicId::uuid))
             .execute(&mut *conn).await?;
-            sqlx::query("insert into queue (delivery_id, organization_id, webhook_id, due_at) values ($1, $2, $3, $4)")
+            sqlx::query("insert into queue (delivery_id, organization_id, webhook_id, due_at, earlier_attempts) values ($1, $2, $3, $4, 0)")
                 .bind(delivery.id.uuid()).bind(organization.uuid()).bind(delivery.webhook.uuid()).bind(delivery.due_at.millis())
                 .execute(&mut *conn).await?;
             audit::append(conn, organization, &audit).await

@@ -1,13 +1,13 @@
 //! The hot verbs on PostgreSQL: one statement each, arrays in, so that a batch is one round trip and one commit. The
 //! texts are in `sql/postgres`. No transaction is open while a request is sent.
 
-use domain::{NodeId, PublicId, Timestamp, WebhookId};
+use domain::{NodeId, PublicId, Timestamp, WebhookId, duration_slot};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
 
 use super::{
-    Admission, ClaimedRow, IDEMPOTENCY_MS, IngestOutcome, KeyRow, MAX_CLAIMED_BODY_BYTES, NewEvent, Settlement, count,
-    keyed,
+    Admission, ClaimedRow, IDEMPOTENCY_MS, IngestOutcome, KeyRow, MAX_CLAIMED_BODY_BYTES, NewEvent, Settled,
+    Settlement, count, keyed,
 };
 use crate::Result;
 
@@ -110,12 +110,46 @@ pub(super) async fn claim(
         .await?)
 }
 
-pub(super) async fn settle(pool: &PgPool, node: NodeId, settlements: &[Settlement]) -> Result<Vec<bool>> {
+pub(super) async fn claim_in_order(
+    pool: &PgPool,
+    node: NodeId,
+    webhook: WebhookId,
+    limit: u32,
+    now: Timestamp,
+) -> Result<(Vec<ClaimedRow>, Option<i64>)> {
+    let mut transaction = pool.begin().await?;
+    // One node at a time looks at the head: what another one took meanwhile is seen by the statements that follow.
+    sqlx::query("select pg_advisory_xact_lock(hashtextextended($1::text, 0))")
+        .bind(webhook.uuid())
+        .execute(&mut *transaction)
+        .await?;
+    let head: Option<(i64, Option<Uuid>)> =
+        sqlx::query_as("select due_at, node_id from queue where webhook_id = $1 order by delivery_id limit 1")
+            .bind(webhook.uuid())
+            .fetch_optional(&mut *transaction)
+            .await?;
+    match head {
+        Some((due_at, None)) if due_at <= now.millis() => {}
+        Some((due_at, None)) => return Ok((Vec::new(), Some(due_at))),
+        Some((_, Some(_))) | None => return Ok((Vec::new(), None)),
+    }
+    let rows = sqlx::query_as(include_str!("../../sql/postgres/claim_in_order.sql"))
+        .bind(webhook.uuid())
+        .bind(i64::from(limit))
+        .bind(node.uuid())
+        .bind(MAX_CLAIMED_BODY_BYTES)
+        .fetch_all(&mut *transaction)
+        .await?;
+    transaction.commit().await?;
+    Ok((rows, None))
+}
+
+pub(super) async fn settle(pool: &PgPool, node: NodeId, settlements: &[Settlement]) -> Result<Settled> {
     /// One array parameter.
     fn column<'s, T>(settlements: &'s [Settlement], value: impl Fn(&'s Settlement) -> T) -> Vec<T> {
         settlements.iter().map(value).collect()
     }
-    let mine: Vec<Uuid> = sqlx::query_scalar(include_str!("../../sql/postgres/settle.sql"))
+    let rows: Vec<(Uuid, Option<i64>)> = sqlx::query_as(include_str!("../../sql/postgres/settle.sql"))
         .bind(node.uuid())
         .bind(column(settlements, |s| s.delivery.uuid()))
         .bind(column(settlements, |s| s.organization.uuid()))
@@ -136,10 +170,21 @@ pub(super) async fn settle(pool: &PgPool, node: NodeId, settlements: &[Settlemen
         .bind(column(settlements, |s| s.attempt.response_truncated))
         .bind(column(settlements, |s| s.attempt.error.map(domain::delivery::ErrorClass::as_str)))
         .bind(column(settlements, |s| s.attempt.error_detail.as_deref()))
+        .bind(column(settlements, |s| duration_slot(s.attempt.duration_ms)))
         .fetch_all(pool)
         .await?;
-    let mine: std::collections::HashSet<Uuid> = mine.into_iter().collect();
-    Ok(settlements.iter().map(|settlement| mine.contains(&settlement.delivery.uuid())).collect())
+    let mut mine = std::collections::HashSet::with_capacity(rows.len());
+    let mut failing = Vec::new();
+    for (id, failures) in rows {
+        match failures {
+            None => drop(mine.insert(id)),
+            Some(failures) => failing.push((WebhookId::from_uuid(id), failures)),
+        }
+    }
+    Ok(Settled {
+        counted: settlements.iter().map(|settlement| mine.contains(&settlement.delivery.uuid())).collect(),
+        failing,
+    })
 }
 
 pub(super) async fn register(pool: &PgPool, node: NodeId, ttl_ms: i64) -> Result<()> {

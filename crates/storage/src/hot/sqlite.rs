@@ -3,12 +3,12 @@
 //! Rows go in by multi-row `values`, in chunks whose sizes are powers of two, so that there are few distinct texts and
 //! every one of them stays prepared.
 
-use domain::{NodeId, PublicId, Timestamp, WebhookId};
+use domain::{NodeId, PublicId, Timestamp, WebhookId, duration_slot};
 use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::{
-    Admission, ClaimedRow, IDEMPOTENCY_MS, IngestOutcome, KeyRow, MAX_CLAIMED_BODY_BYTES, NewEvent, NextStep,
+    Admission, ClaimedRow, IDEMPOTENCY_MS, IngestOutcome, KeyRow, MAX_CLAIMED_BODY_BYTES, NewEvent, NextStep, Settled,
     Settlement, count, keyed,
 };
 use crate::Result;
@@ -84,17 +84,20 @@ pub(super) async fn ingest(
         .build()
         .execute(&mut *conn)
         .await?;
-        QueryBuilder::<Sqlite>::new("insert into queue (delivery_id, organization_id, webhook_id, due_at, node_id) ")
-            .push_values(chunk, |mut row, (event, delivery)| {
-                row.push_bind(delivery.id.uuid())
-                    .push_bind(event.organization.uuid())
-                    .push_bind(delivery.webhook.uuid())
-                    .push_bind(event.accepted_at.millis())
-                    .push_bind(delivery.leased.then(|| node.uuid()));
-            })
-            .build()
-            .execute(&mut *conn)
-            .await?;
+        QueryBuilder::<Sqlite>::new(
+            "insert into queue (delivery_id, organization_id, webhook_id, due_at, earlier_attempts, node_id) ",
+        )
+        .push_values(chunk, |mut row, (event, delivery)| {
+            row.push_bind(delivery.id.uuid())
+                .push_bind(event.organization.uuid())
+                .push_bind(delivery.webhook.uuid())
+                .push_bind(event.accepted_at.millis())
+                .push("0")
+                .push_bind(delivery.leased.then(|| node.uuid()));
+        })
+        .build()
+        .execute(&mut *conn)
+        .await?;
     }
     Ok(admission.outcomes)
 }
@@ -154,8 +157,8 @@ pub(super) async fn claim(
     // One pair of statements per webhook, not per delivery. Both pick the same rows: nobody else can write in between.
     for webhook in webhooks {
         let mut rows: Vec<ClaimedRow> = sqlx::query_as(
-            "select d.id, d.organization_id, d.webhook_id, d.event_id, d.event_type, d.kind, d.attempts, d.replay_of,
-                    case when length(e.body) <= $4 then e.body end as body
+            "select d.id, d.organization_id, d.webhook_id, d.event_id, d.event_type, d.kind, d.attempts,
+                    q.earlier_attempts, d.replay_of, case when length(e.body) <= $4 then e.body end as body
              from queue q join deliveries d on d.id = q.delivery_id join events e on e.id = d.event_id
              where q.webhook_id = $1 and q.node_id is null and q.due_at <= $2
              order by q.due_at, q.delivery_id limit $3",
@@ -182,7 +185,47 @@ pub(super) async fn claim(
     Ok(claimed)
 }
 
-pub(super) async fn settle(conn: &mut SqliteConnection, node: NodeId, settlements: &[Settlement]) -> Result<Vec<bool>> {
+pub(super) async fn claim_in_order(
+    conn: &mut SqliteConnection,
+    node: NodeId,
+    webhook: WebhookId,
+    limit: u32,
+    now: Timestamp,
+) -> Result<(Vec<ClaimedRow>, Option<i64>)> {
+    let head: Option<(i64, Option<Uuid>)> =
+        sqlx::query_as("select due_at, node_id from queue where webhook_id = $1 order by delivery_id limit 1")
+            .bind(webhook.uuid())
+            .fetch_optional(&mut *conn)
+            .await?;
+    match head {
+        Some((due_at, None)) if due_at <= now.millis() => {}
+        Some((due_at, None)) => return Ok((Vec::new(), Some(due_at))),
+        Some((_, Some(_))) | None => return Ok((Vec::new(), None)),
+    }
+    let rows = sqlx::query_as(
+        "select d.id, d.organization_id, d.webhook_id, d.event_id, d.event_type, d.kind, d.attempts,
+                q.earlier_attempts, d.replay_of, case when length(e.body) <= $3 then e.body end as body
+         from queue q join deliveries d on d.id = q.delivery_id join events e on e.id = d.event_id
+         where q.webhook_id = $1 and q.node_id is null order by q.delivery_id limit $2",
+    )
+    .bind(webhook.uuid())
+    .bind(limit)
+    .bind(MAX_CLAIMED_BODY_BYTES)
+    .fetch_all(&mut *conn)
+    .await?;
+    sqlx::query(
+        "update queue set node_id = $3 where delivery_id in (
+             select delivery_id from queue where webhook_id = $1 and node_id is null order by delivery_id limit $2)",
+    )
+    .bind(webhook.uuid())
+    .bind(limit)
+    .bind(node.uuid())
+    .execute(conn)
+    .await?;
+    Ok((rows, None))
+}
+
+pub(super) async fn settle(conn: &mut SqliteConnection, node: NodeId, settlements: &[Settlement]) -> Result<Settled> {
     let (ended, waiting): (Vec<_>, Vec<_>) =
         settlements.iter().partition(|settlement| matches!(settlement.next, NextStep::End(..)));
     let mut mine = std::collections::HashSet::with_capacity(settlements.len());
@@ -225,9 +268,30 @@ pub(super) async fn settle(conn: &mut SqliteConnection, node: NodeId, settlement
             .execute(&mut *conn)
             .await?;
     }
+    let mut counts = std::collections::BTreeMap::<_, i64>::new();
+    for (settlement, _) in &dead {
+        *counts.entry((settlement.organization, settlement.webhook)).or_default() += 1;
+    }
+    let counts: Vec<_> = counts.into_iter().collect();
+    for chunk in chunks(&counts) {
+        QueryBuilder::<Sqlite>::new("insert into dead_letter_counts (organization_id, webhook_id, dead_letters) ")
+            .push_values(chunk, |mut row, ((organization, webhook), died)| {
+                row.push_bind(organization.uuid()).push_bind(webhook.uuid()).push_bind(*died);
+            })
+            .push(
+                " on conflict (organization_id, webhook_id) do update set
+                     dead_letters = dead_letter_counts.dead_letters + excluded.dead_letters",
+            )
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
     add_to_rollups(conn, &counted).await?;
-    add_to_health(conn, &counted).await?;
-    Ok(settlements.iter().map(|settlement| mine.contains(&settlement.delivery.uuid())).collect())
+    let failing = add_to_health(conn, &counted).await?;
+    Ok(Settled {
+        counted: settlements.iter().map(|settlement| mine.contains(&settlement.delivery.uuid())).collect(),
+        failing,
+    })
 }
 
 async fn update_deliveries(conn: &mut SqliteConnection, chunk: &[&Settlement]) -> Result<()> {
@@ -283,7 +347,8 @@ async fn add_to_rollups(conn: &mut SqliteConnection, counted: &[&Settlement]) ->
         let attempt = &settlement.attempt;
         for grain in GRAINS {
             let bucket = attempt.started_at.minute().div_euclid(grain) * grain;
-            let sum = sums.entry((settlement.organization, grain, bucket, settlement.webhook)).or_default();
+            let slot = duration_slot(attempt.duration_ms);
+            let sum = sums.entry((settlement.organization, grain, bucket, settlement.webhook, slot)).or_default();
             sum.0 += i64::from(attempt.error.is_none());
             sum.1 += i64::from(attempt.error.is_some());
             sum.2 += attempt.duration_ms;
@@ -292,19 +357,20 @@ async fn add_to_rollups(conn: &mut SqliteConnection, counted: &[&Settlement]) ->
     let sums: Vec<_> = sums.into_iter().collect();
     for chunk in chunks(&sums) {
         QueryBuilder::<Sqlite>::new(
-            "insert into rollups (organization_id, grain_minutes, bucket, webhook_id, delivered, failed, duration_ms) ",
+            "insert into rollups (organization_id, grain_minutes, bucket, webhook_id, slot, delivered, failed, duration_ms) ",
         )
-        .push_values(chunk, |mut row, ((organization, grain, bucket, webhook), (delivered, failed, duration_ms))| {
+        .push_values(chunk, |mut row, ((organization, grain, bucket, webhook, slot), (delivered, failed, duration_ms))| {
             row.push_bind(organization.uuid())
                 .push_bind(*grain)
                 .push_bind(*bucket)
                 .push_bind(webhook.uuid())
+                .push_bind(*slot)
                 .push_bind(*delivered)
                 .push_bind(*failed)
                 .push_bind(*duration_ms);
         })
         .push(
-            " on conflict (organization_id, grain_minutes, bucket, webhook_id) do update set
+            " on conflict (organization_id, grain_minutes, bucket, webhook_id, slot) do update set
                      delivered = rollups.delivered + excluded.delivered, failed = rollups.failed + excluded.failed,
                      duration_ms = rollups.duration_ms + excluded.duration_ms",
         )
@@ -315,7 +381,8 @@ async fn add_to_rollups(conn: &mut SqliteConnection, counted: &[&Settlement]) ->
     Ok(())
 }
 
-async fn add_to_health(conn: &mut SqliteConnection, counted: &[&Settlement]) -> Result<()> {
+/// Answers the series of failures that grew.
+async fn add_to_health(conn: &mut SqliteConnection, counted: &[&Settlement]) -> Result<Vec<(WebhookId, i64)>> {
     // Any success in the batch ends a series of failures.
     let mut health = std::collections::BTreeMap::<_, (bool, i64, i64)>::new();
     for settlement in counted.iter().filter(|settlement| settlement.counts_to_health) {
@@ -325,11 +392,12 @@ async fn add_to_health(conn: &mut SqliteConnection, counted: &[&Settlement]) -> 
         *last = settlement.attempt.started_at.millis().max(*last);
     }
     let (succeeded, failing): (Vec<_>, Vec<_>) = health.into_iter().partition(|(_, (succeeded, ..))| *succeeded);
+    let mut grew = Vec::new();
     for (rows, failures) in
         [(succeeded, "0"), (failing, "webhook_health.consecutive_failures + excluded.consecutive_failures")]
     {
         for chunk in chunks(&rows) {
-            QueryBuilder::<Sqlite>::new("insert into webhook_health (organization_id, webhook_id, consecutive_failures, last_attempt_at) select * from (")
+            let series: Vec<(Uuid, i64)> = QueryBuilder::<Sqlite>::new("insert into webhook_health (organization_id, webhook_id, consecutive_failures, last_attempt_at) select * from (")
                 .push_values(chunk, |mut row, ((organization, webhook), (succeeded, failures, last))| {
                     row.push_bind(organization.uuid())
                         .push_bind(webhook.uuid())
@@ -340,12 +408,15 @@ async fn add_to_health(conn: &mut SqliteConnection, counted: &[&Settlement]) -> 
                 .push(") where column2 in (select id from webhooks) on conflict (webhook_id) do update set consecutive_failures = ")
                 .push(failures)
                 .push(", last_attempt_at = max(webhook_health.last_attempt_at, excluded.last_attempt_at)")
-                .build()
-                .execute(&mut *conn)
+                .push(" returning webhook_id, consecutive_failures")
+                .build_query_as()
+                .fetch_all(&mut *conn)
                 .await?;
+            let failing = series.into_iter().filter(|(_, failures)| *failures > 0);
+            grew.extend(failing.map(|(webhook, failures)| (WebhookId::from_uuid(webhook), failures)));
         }
     }
-    Ok(())
+    Ok(grew)
 }
 
 pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<u64> {

@@ -5,9 +5,9 @@ use std::{net::IpAddr, sync::Arc};
 
 use bytes::Bytes;
 use domain::{
-    ApiKeyId, AuditId, Backoff, Category, Condition, CustomHeader, DeliveryId, EventId, EventType, Filter,
-    InspectorRequestId, MemberId, NodeId, Operator, OrganizationId, PublicId, RetryPolicy, Role, Scope, Scopes,
-    SourceId, Timestamp, WebhookId, WebhookState,
+    ApiKeyId, AuditId, Backoff, Category, Condition, CustomHeader, DeliveryId, DeliveryOptions, EventId, EventType,
+    Filter, InspectorRequestId, MemberId, NodeId, Operator, OrganizationId, PublicId, Retention, RetryPolicy, Role,
+    Scope, Scopes, SourceId, Timestamp, WebhookId, WebhookState,
     api::{
         ApiKey, AttemptTiming, DeliveryKind, DeliveryQuery, EventQuery, Header, Member, ReceivedSignature, Source,
         Webhook,
@@ -68,6 +68,7 @@ fn organization_row(number: i64) -> OrganizationRow {
         name: format!("organization {number}"),
         inspector_token: format!("token {number}"),
         retry_policy: RetryPolicy { timeout_s: 17, ..RetryPolicy::default() },
+        retention: Retention { payload_days: 3, history_days: 4 },
         created_at: at(number + 2),
     }
 }
@@ -94,8 +95,12 @@ fn webhook(number: i64) -> Webhook {
         source_id: None,
         filter: Filter(vec![Condition { path: "job.rate".into(), op: Operator::Gt, value: json!(number) }]),
         retry_policy: Some(RetryPolicy { strategy: Backoff::List(vec![1, 2, 3]), ..RetryPolicy::default() }),
+        event_policies: [("job.created".to_owned(), RetryPolicy { max_retries: 7, ..RetryPolicy::default() })].into(),
+        options: DeliveryOptions { ordered: true, rate_limit_per_s: Some(5), ..DeliveryOptions::default() },
         state: WebhookState::Paused,
         state_reason: Some(format!("reason {number}")),
+        consecutive_failures: 0,
+        next_probe_at: None,
         version: 1,
         created_at: at(number + 3),
         updated_at: at(number + 4),
@@ -802,8 +807,8 @@ async fn rollup(
     duration_ms: i64,
 ) {
     raw!(fresh, conn => sqlx::query(
-        "insert into rollups (organization_id, grain_minutes, bucket, webhook_id, delivered, failed, duration_ms) \
-         values ($1, $2, $3, $4, $5, $6, $7)",
+        "insert into rollups (organization_id, grain_minutes, bucket, webhook_id, slot, delivered, failed, duration_ms) \
+         values ($1, $2, $3, $4, 0, $5, $6, $7)",
     )
     .bind(organization.uuid())
     .bind(grain)
@@ -893,5 +898,5 @@ async fn settle(
         },
         next,
     };
-    assert_eq!(fresh.store.settle(node, Arc::from([settlement])).await.unwrap(), [true]);
+    assert_eq!(fresh.store.settle(node, Arc::from([settlement])).await.unwrap().counted, [true]);
 }

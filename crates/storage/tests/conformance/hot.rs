@@ -210,9 +210,9 @@ conformance! {
         let new = delivery(webhook, 5, true);
         ingest(store, node, vec![event(organization, 4, vec![new])]).await;
         let done = settlement(organization, webhook, new.id, None, NextStep::End(DeliveryState::Delivered, T0.plus_ms(62_000)));
-        assert_eq!(store.settle(node, Arc::from([done.clone()])).await.unwrap(), [true]);
+        assert_eq!(store.settle(node, Arc::from([done.clone()])).await.unwrap().counted, [true]);
         // A second outcome finds no lease.
-        assert_eq!(store.settle(node, Arc::from([done])).await.unwrap(), [false]);
+        assert_eq!(store.settle(node, Arc::from([done])).await.unwrap().counted, [false]);
 
         let stored = only(store, organization).await;
         assert_eq!((stored.status, stored.attempts, stored.response_status), (DeliveryState::Delivered, 1, Some(200)));
@@ -238,7 +238,7 @@ conformance! {
         ingest(store, node, vec![event(organization, 4, vec![new])]).await;
         let retry_at = T0.plus_ms(70_000);
         let failed = settlement(organization, webhook, new.id, Some(ErrorClass::ConnectRefused), NextStep::RetryAt(retry_at));
-        assert_eq!(store.settle(node, Arc::from([failed])).await.unwrap(), [true]);
+        assert_eq!(store.settle(node, Arc::from([failed])).await.unwrap().counted, [true]);
         let stored = only(store, organization).await;
         assert_eq!((stored.status, stored.next_attempt_at, stored.error), (DeliveryState::Retrying, Some(retry_at), Some(ErrorClass::ConnectRefused)));
         assert_eq!(store.waiting().await.unwrap(), [(webhook, retry_at)]);
@@ -247,7 +247,7 @@ conformance! {
         assert_eq!((claimed.len(), claimed[0].attempts), (1, 1));
         let mut dead = settlement(organization, webhook, new.id, Some(ErrorClass::Timeout), NextStep::End(DeliveryState::DeadLetter, T0.plus_ms(80_000)));
         dead.attempt.number = 2;
-        assert_eq!(store.settle(node, Arc::from([dead])).await.unwrap(), [true]);
+        assert_eq!(store.settle(node, Arc::from([dead])).await.unwrap().counted, [true]);
         let query = DeliveryQuery { status: Some(DeliveryState::DeadLetter), ..DeliveryQuery::default() };
         let page = store.deliveries(organization, &query, None, 10).await.unwrap();
         assert_eq!((page.data.len(), page.data[0].attempts, page.data[0].error), (1, 2, Some(ErrorClass::Timeout)));
@@ -270,7 +270,7 @@ conformance! {
                 _ => settlement(organization, webhook, new.id, Some(ErrorClass::Server), NextStep::End(DeliveryState::DeadLetter, T0)),
             })
             .collect();
-        assert_eq!(store.settle(node, settlements.into()).await.unwrap(), [true; 150]);
+        assert_eq!(store.settle(node, settlements.into()).await.unwrap().counted, [true; 150]);
         let stored = store.webhook(organization, webhook, T0.plus_ms(100_000)).await.unwrap().unwrap();
         assert_eq!((stored.delivered_30d, stored.failed_30d), (50, 100));
         assert_eq!(store.claim(node, vec![webhook], 200, T0.plus_ms(90_000)).await.unwrap().len(), 50);
@@ -308,7 +308,7 @@ conformance! {
         assert_eq!(store.register(living, TTL_MS).await.unwrap() + silent, 1);
         assert_eq!(store.claim(living, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().len(), 1);
         let late = settlement(organization, webhook, new.id, Some(ErrorClass::Reset), NextStep::End(DeliveryState::Failed, T0));
-        assert_eq!(store.settle(dead, Arc::from([late])).await.unwrap(), [false]);
+        assert_eq!(store.settle(dead, Arc::from([late])).await.unwrap().counted, [false]);
         let stored = only(store, organization).await;
         assert_eq!((stored.status, stored.attempts), (DeliveryState::Sending, 0));
         assert!(store.delivery_detail(organization, new.id).await.unwrap().unwrap().attempts_made.is_empty());
