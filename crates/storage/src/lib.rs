@@ -14,6 +14,7 @@ mod keyset;
 mod members;
 mod organizations;
 mod routes;
+pub mod seed;
 mod sessions;
 mod sources;
 mod stats;
