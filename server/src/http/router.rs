@@ -20,7 +20,10 @@ use super::{
     docs, health, inspect, live,
     openapi::{self, at},
     pages, problem, request,
-    v1::{api_keys, audit, deliveries, event_types, events, inspector, me, members, overview, sources, webhooks},
+    v1::{
+        api_keys, audit, dead_letters, deliveries, event_types, events, inspector, me, members, overview, sources,
+        webhooks,
+    },
 };
 
 /// Answers smaller than this are not compressed, in bytes: they fit into one packet anyway.
@@ -49,6 +52,10 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ReadDeliveries, routes!(deliveries::list)))
         .routes(needs(P::ReadDeliveries, routes!(deliveries::show)))
         .routes(needs(P::ReplayDeliveries, routes!(deliveries::replay)))
+        .routes(needs(P::ReadDeliveries, routes!(dead_letters::list)))
+        .routes(needs(P::ReadDeliveries, routes!(dead_letters::summary)))
+        .routes(needs(P::ReplayDeliveries, routes!(dead_letters::retry)))
+        .routes(needs(P::ReplayDeliveries, routes!(dead_letters::clear)))
         .routes(needs(P::ReadInspector, routes!(inspector::address)))
         .routes(needs(P::ReadInspector, routes!(inspector::requests)))
         .routes(needs(P::ClearInspector, routes!(inspector::clear)))
