@@ -31,7 +31,7 @@ pub struct EventType {
     /// One sentence.
     pub description: String,
     /// The `data` of an example event.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Value))]
     pub sample: serde_json::Value,
     /// Whether the organization defined it, rather than the product.
     #[serde(default)]

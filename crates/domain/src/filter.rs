@@ -38,7 +38,7 @@ pub struct Condition {
     /// How to compare.
     pub op: Operator,
     /// What to compare with.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Value))]
     pub value: Value,
 }
 

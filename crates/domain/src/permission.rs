@@ -41,6 +41,7 @@ impl Role {
             P::ReadWebhooks | P::ReadDeliveries | P::ReadEvents | P::ReadSources | P::ReadInspector => Self::Viewer,
             P::SendEvents | P::TestWebhooks | P::ReplayDeliveries | P::ClearInspector => Self::Operator,
             P::WriteWebhooks
+            | P::WriteSettings
             | P::WriteSources
             | P::WriteEventTypes
             | P::ReadSecrets
@@ -73,6 +74,8 @@ pub enum Permission {
     ReadWebhooks,
     /// Create, change, enable, disable, delete webhooks; rotate their secrets.
     WriteWebhooks,
+    /// Change what holds for the whole organization: its retry policy, how long it keeps things.
+    WriteSettings,
     /// See a webhook's signing secret again.
     ReadSecrets,
     /// Send a test event to one webhook.
@@ -105,9 +108,10 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission, for tests that walk all of them.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::ReadWebhooks,
         Self::WriteWebhooks,
+        Self::WriteSettings,
         Self::ReadSecrets,
         Self::TestWebhooks,
         Self::ReadDeliveries,

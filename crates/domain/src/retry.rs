@@ -152,7 +152,7 @@ impl RetryPreset {
     }
 
     /// `policy` with the schedule of this preset; what is not a schedule stays.
-    pub fn apply(self, policy: RetryPolicy) -> RetryPolicy {
+    pub fn apply(self, policy: &RetryPolicy) -> RetryPolicy {
         let list = |seconds: &[u32]| Backoff::List(seconds.to_vec());
         match self {
             Self::Quick => RetryPolicy {
@@ -160,12 +160,12 @@ impl RetryPreset {
                 max_retries: 3,
                 initial_delay_s: 5,
                 max_delay_s: 60,
-                ..policy
+                ..policy.clone()
             },
-            Self::Patient => RetryPolicy { strategy: list(&[60, 300, 900, 3_600, 14_400, 86_400]), ..policy },
+            Self::Patient => RetryPolicy { strategy: list(&[60, 300, 900, 3_600, 14_400, 86_400]), ..policy.clone() },
             Self::StandardWebhooks => RetryPolicy {
                 strategy: list(&[5, 300, 1_800, 7_200, 18_000, 36_000, 50_400, 72_000, 86_400]),
-                ..policy
+                ..policy.clone()
             },
         }
     }
@@ -313,14 +313,14 @@ mod tests {
     #[test]
     fn presets_are_valid_and_keep_what_is_no_schedule() {
         for preset in RetryPreset::ALL {
-            let policy = preset.apply(RetryPolicy { timeout_s: 7, ..RetryPolicy::default() });
+            let policy = preset.apply(&RetryPolicy { timeout_s: 7, ..RetryPolicy::default() });
             assert!(policy.validate().is_ok(), "{}", preset.title());
             assert_eq!(policy.timeout_s, 7);
         }
         let hours = |policy: RetryPolicy| {
             policy.preview(Timestamp::from_millis(0)).last().map(|last| last.at.millis() / 3_600_000)
         };
-        assert_eq!(hours(RetryPreset::StandardWebhooks.apply(RetryPolicy::default())), Some(75));
+        assert_eq!(hours(RetryPreset::StandardWebhooks.apply(&RetryPolicy::default())), Some(75));
     }
 
     #[test]

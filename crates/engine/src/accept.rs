@@ -98,7 +98,8 @@ impl Inner {
     }
 
     /// Puts what was stored with a lease in hand, and gives back the places of the rest.
-    fn hand_over(self: &Arc<Self>, events: &[NewEvent], node: NodeId, outcomes: &[IngestOutcome]) {
+    /// Answers whether some of it waits to be claimed.
+    fn hand_over(self: &Arc<Self>, events: &[NewEvent], node: NodeId, outcomes: &[IngestOutcome]) -> bool {
         let mut waits = false;
         {
             let mut lanes = self.lanes();
@@ -133,6 +134,7 @@ impl Inner {
         if waits {
             self.claimer.notify_one();
         }
+        waits
     }
 }
 
@@ -184,7 +186,7 @@ async fn store(inner: &Arc<Inner>, batch: &mut Vec<Submission>) {
             if inner.live.has_listeners() {
                 inner.announce(&events, &outcomes);
             }
-            inner.hand_over(&events, node, &outcomes);
+            let waits = inner.hand_over(&events, node, &outcomes);
             let stored = outcomes.iter().filter(|outcome| matches!(outcome, IngestOutcome::Stored { .. })).count();
             inner.metrics.add(Counter::EventsAccepted, stored as u64);
             let mut answers = events.iter().zip(outcomes).map(|(event, outcome)| answer(event, outcome));
@@ -194,6 +196,9 @@ async fn store(inner: &Arc<Inner>, batch: &mut Vec<Submission>) {
                 let own: Vec<Result<Accepted>> = answers.by_ref().take(count).collect();
                 // A caller that is gone does not mind.
                 drop(reply.send(own.into_iter().collect()));
+            }
+            if waits {
+                inner.call_for_help().await;
             }
         }
         Err(error) => {

@@ -22,6 +22,7 @@ mod members;
 mod metrics;
 mod overview;
 mod paging;
+mod retry_policy;
 mod routing;
 pub mod secrets;
 mod sessions;
@@ -34,7 +35,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -48,7 +49,7 @@ pub use live::{LiveEvent, LiveMessage};
 pub use metrics::Metrics;
 pub use sessions::{NewSession, Origin};
 pub use setup::{Bootstrap, Setup};
-use storage::{Store, StoreError};
+use storage::{Store, StoreError, Wake};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -68,6 +69,10 @@ pub(crate) const USER_AGENT: &str = concat!("Signalbox/", env!("CARGO_PKG_VERSIO
 const ACCEPTORS: usize = 2;
 /// How often the stored routing version is compared with the one in memory.
 const ROUTING_POLL: Duration = Duration::from_millis(500);
+/// Between two tries to listen to other nodes.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
+/// Between two calls for help, in milliseconds.
+const CALL_EVERY_MS: i64 = 250;
 /// How often old idempotency keys are forgotten.
 const FORGET_EVERY: Duration = Duration::from_mins(10);
 
@@ -137,6 +142,8 @@ pub(crate) struct Inner {
     node: RwLock<NodeId>,
     /// How many nodes share the work.
     nodes: AtomicU32,
+    /// When this node last asked others to help, in milliseconds.
+    called_at: AtomicI64,
     /// Time and number of the newest id.
     newest_id: AtomicU64,
     lanes: Mutex<Lanes<Job>>,
@@ -259,6 +266,7 @@ impl Engine {
             standard: deliver::StandardHeaders::new(),
             node: RwLock::new(node),
             nodes: AtomicU32::new(1),
+            called_at: AtomicI64::new(0),
             newest_id: AtomicU64::new(0),
             lanes: Mutex::new(Lanes::new(limits)),
             submissions,
@@ -288,6 +296,7 @@ impl Engine {
         inner.workers.spawn(deliver::probe(Arc::clone(inner)));
         inner.workers.spawn(forget_idempotency_keys(Arc::clone(inner)));
         inner.workers.spawn(follow_routing(Arc::clone(inner)));
+        inner.workers.spawn(listen(Arc::clone(inner)));
         if inner.store.is_shared() {
             inner.workers.spawn(deliver::heartbeat(Arc::clone(inner)));
         }
@@ -352,24 +361,75 @@ impl Engine {
     /// Brings this node's routing table up to date after a change. The change is stored already: when this fails, the
     /// worker that compares versions makes up for it.
     pub(crate) async fn refresh_routing(&self) {
-        if let Err(error) = self.inner.refresh_routing().await {
+        let refreshed = self.inner.refresh_routing().await;
+        if let Err(error) = refreshed.and(self.inner.store.wake(Wake::Routing).await) {
             tracing::error!(%error, "the routing table is refreshed a moment late");
         }
     }
 }
 
 impl Inner {
+    /// Tells the lanes what their webhooks ask now, and takes out what is not to be sent any more.
+    fn pace_lanes(&self) -> Vec<Job> {
+        let snapshot = self.routing.current();
+        self.lanes().rule(|webhook| {
+            let endpoint = snapshot.endpoint(webhook)?;
+            (endpoint.state == WebhookState::Active).then(|| self.rules(endpoint))
+        })
+    }
+
+    /// Lets other nodes know that there is work which this one has no room for, not more often than they would look.
+    async fn call_for_help(&self) {
+        let now = self.clock.now().millis();
+        let last = self.called_at.load(Ordering::Relaxed);
+        if !self.store.is_shared() || (0..CALL_EVERY_MS).contains(&(now - last)) {
+            return;
+        }
+        self.called_at.store(now, Ordering::Relaxed);
+        if let Err(error) = self.store.wake(Wake::Work).await {
+            tracing::debug!(%error, "other nodes find waiting work by polling");
+        }
+    }
+
     async fn refresh_routing(&self) -> storage::Result<()> {
         if self.routing.refresh(&self.store, &self.keyring, &self.config, self.clock.now()).await? {
-            let snapshot = self.routing.current();
-            let idle = self.lanes().rule(|webhook| {
-                let endpoint = snapshot.endpoint(webhook)?;
-                (endpoint.state == WebhookState::Active).then(|| self.rules(endpoint))
-            });
+            let idle = self.pace_lanes();
             // Also wakes the claimer: a webhook may have become active again.
             self.give_back(idle).await;
         }
         Ok(())
+    }
+}
+
+/// Looks at once at what other nodes changed, where they can say so.
+async fn listen(inner: Arc<Inner>) {
+    loop {
+        match inner.store.listen().await {
+            Ok(None) => return,
+            Ok(Some(listener)) => {
+                if let Err(error) = hear(&inner, listener).await {
+                    tracing::warn!(%error, "other nodes are not heard; their changes are found by polling");
+                }
+            }
+            Err(error) => tracing::warn!(%error, "other nodes are not heard; their changes are found by polling"),
+        }
+        if stopped_within(&inner, LISTEN_AGAIN).await {
+            return;
+        }
+    }
+}
+
+/// Ends when the connection is lost or the engine stops.
+async fn hear(inner: &Arc<Inner>, mut listener: storage::Listener) -> storage::Result<()> {
+    loop {
+        let wake = tokio::select! {
+            () = inner.stopping.cancelled() => return Ok(()),
+            wake = listener.next() => wake?,
+        };
+        match wake {
+            Wake::Work => inner.claimer.notify_one(),
+            Wake::Routing => inner.refresh_routing().await?,
+        }
     }
 }
 

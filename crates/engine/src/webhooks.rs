@@ -59,6 +59,7 @@ impl Engine {
             state_reason: None,
             consecutive_failures: 0,
             next_probe_at: None,
+            blocked_until: None,
             version: 1,
             created_at: now,
             updated_at: now,

@@ -499,7 +499,7 @@ async fn header_values_are_written_and_never_read() {
     let mut file = std::fs::read(house.folder.path().join("test.db")).unwrap();
     file.extend(std::fs::read(house.folder.path().join("test.db-wal")).unwrap_or_default());
     let holds = |text: &str| file.windows(text.len()).any(|window| window == text.as_bytes());
-    assert!(holds("authorization"), "names are not secret");
+    assert!(holds(&created.webhook.name), "what is not secret can be found, so what cannot be found is encrypted");
     assert!(!holds("Bearer 42") && !holds(&created.secret), "values are stored encrypted only");
 }
 

@@ -18,6 +18,7 @@ mod routes;
 mod sessions;
 mod sources;
 mod stats;
+mod wake;
 mod webhook_secrets;
 mod webhooks;
 mod writer;
@@ -27,7 +28,7 @@ pub use audit::NewAudit;
 pub use dead_letters::{DeadLetterRow, Moved};
 pub use error::{Result, StoreError};
 pub use hot::{
-    Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, QueuedDelivery, Settled, Settlement,
+    Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, Pulse, QueuedDelivery, Settled, Settlement,
 };
 pub use inspector::NewInspectorRequest;
 pub use members::MemberRow;
@@ -35,6 +36,7 @@ pub use organizations::OrganizationRow;
 pub use routes::{RouteRow, SecretRow};
 pub use sessions::{NewSession, SessionRow};
 pub use sources::SourceRemoval;
+pub use wake::{Listener, Wake};
 pub use webhook_secrets::{NewSecret, Rotation, StoredSecret};
 
 use db::Db;

@@ -60,6 +60,7 @@ impl TryFrom<Row> for Webhook {
             state_reason: row.state_reason,
             consecutive_failures: row.consecutive_failures,
             next_probe_at: row.probe_at.map(Timestamp::from_millis),
+            blocked_until: None,
             version: row.version,
             created_at: Timestamp::from_millis(row.created_at),
             updated_at: Timestamp::from_millis(row.updated_at),
@@ -128,7 +129,9 @@ impl Store {
         .bind(keyset::one_more(limit))
         .fetch_all(db)
         .await)?;
-        keyset::page(rows, limit, |webhook: &Webhook| webhook.id.to_string())
+        let mut page = keyset::page(rows, limit, |webhook: &Webhook| webhook.id.to_string())?;
+        self.add_blocked(organization, &mut page.data).await?;
+        Ok(page)
     }
 
     /// One webhook.
@@ -146,7 +149,11 @@ impl Store {
         .bind(id.uuid())
         .fetch_optional(db)
         .await)?;
-        row.map(TryInto::try_into).transpose()
+        let Some(row) = row else { return Ok(None) };
+        let mut found = [row.try_into()?];
+        self.add_blocked(organization, &mut found).await?;
+        let [webhook] = found;
+        Ok(Some(webhook))
     }
 
     /// The encrypted custom headers of a webhook; the outer `None` when there is no such webhook.
@@ -300,6 +307,35 @@ impl Store {
             bump_routing!(conn);
             Ok(true)
         })
+    }
+
+    /// Notes of those that want their deliveries in order until when the first one waits for its retry.
+    async fn add_blocked(&self, organization: OrganizationId, webhooks: &mut [Webhook]) -> Result<()> {
+        let ordered: Vec<Uuid> =
+            webhooks.iter().filter(|webhook| webhook.options.ordered).map(|webhook| webhook.id.uuid()).collect();
+        if ordered.is_empty() {
+            return Ok(());
+        }
+        let heads: Vec<(Uuid, Option<i64>)> = reading!(self, db => {
+            let mut sql = sqlx::QueryBuilder::<Dialect>::new(
+                "select w.id, (select case when d.state = 'retrying' and q.node_id is null then q.due_at end \
+                 from queue q join deliveries d on d.id = q.delivery_id \
+                 where q.webhook_id = w.id order by q.delivery_id limit 1) from webhooks w where w.organization_id = ",
+            );
+            sql.push_bind(organization.uuid()).push(" and w.id in (");
+            let mut ids = sql.separated(", ");
+            for id in &ordered {
+                ids.push_bind(*id);
+            }
+            ids.push_unseparated(")");
+            sql.build_query_as().fetch_all(db).await
+        })?;
+        for (id, blocked_until) in heads {
+            if let Some(webhook) = webhooks.iter_mut().find(|webhook| webhook.id.uuid() == id) {
+                webhook.blocked_until = blocked_until.map(Timestamp::from_millis);
+            }
+        }
+        Ok(())
     }
 
     /// Disables a webhook whose endpoint failed too often, if it is still active and its series of failures has not ended;

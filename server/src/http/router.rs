@@ -21,8 +21,8 @@ use super::{
     openapi::{self, at},
     pages, problem, request,
     v1::{
-        api_keys, audit, dead_letters, deliveries, event_types, events, inspector, me, members, overview, sources,
-        webhooks,
+        api_keys, audit, dead_letters, deliveries, event_types, events, inspector, me, members, overview, retry_policy,
+        sources, webhooks,
     },
 };
 
@@ -56,6 +56,9 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ReadDeliveries, routes!(dead_letters::summary)))
         .routes(needs(P::ReplayDeliveries, routes!(dead_letters::retry)))
         .routes(needs(P::ReplayDeliveries, routes!(dead_letters::clear)))
+        .routes(needs(P::ReadWebhooks, routes!(retry_policy::show)))
+        .routes(needs(P::WriteSettings, routes!(retry_policy::update)))
+        .routes(needs(P::ReadWebhooks, routes!(retry_policy::preview)))
         .routes(needs(P::ReadInspector, routes!(inspector::address)))
         .routes(needs(P::ReadInspector, routes!(inspector::requests)))
         .routes(needs(P::ClearInspector, routes!(inspector::clear)))

@@ -9,7 +9,16 @@ use crate::{
     receiver::Receiver,
 };
 
-on_each_database!(from_creation_to_end, two_editors, secrets, paused, a_test_send, failure_and_retry);
+on_each_database!(
+    from_creation_to_end,
+    two_editors,
+    secrets,
+    paused,
+    a_test_send,
+    failure_and_retry,
+    retry_policies,
+    pace_and_order
+);
 
 async fn from_creation_to_end(app: &App) {
     let receiver = Receiver::start().await;
@@ -129,4 +138,60 @@ async fn failure_and_retry(app: &App) {
     assert_eq!((&overview["webhooks"], &overview["dead_letters"]), (&json!(1), &json!(1)));
     let list = app.get(format!("/api/v1/webhooks/{}/deliveries?status=dead_letter", text(&webhook["id"])));
     assert_eq!(rows(&list.expect(200).await)[0]["id"], dead.id.to_string());
+}
+
+async fn retry_policies(app: &App) {
+    let path = "/api/v1/retry-policy";
+    let first = app.get(path).expect(200).await;
+    assert_eq!((&first["strategy"], &first["max_retries"]), (&json!("exponential"), &json!(3)));
+    let changed = json!({"strategy": {"list": [60, 300]}, "timeout_s": 9, "jitter": "none"});
+    let stored = app.put(path, changed.clone()).expect(200).await;
+    assert_eq!((&stored["strategy"], &stored["timeout_s"]), (&json!({"list": [60, 300]}), &json!(9)));
+    assert_eq!(app.get(path).expect(200).await, stored);
+    let audit = app.get("/api/v1/audit?limit=1").expect(200).await;
+    assert_eq!(rows(&audit)[0]["action"], "retry_policy.updated");
+    let preview = app.post("/api/v1/retry-policy/preview", changed).expect(200).await;
+    let delays: Vec<_> =
+        rows(&json!({"data": preview["retries"]})).iter().map(|retry| retry["delay_ms"].clone()).collect();
+    assert_eq!(delays, [60_000, 300_000]);
+    for (bad, field, message) in [
+        (json!({"max_retries": 0}), "max_retries", "Minimum retry count is 1"),
+        (json!({"max_retries": 11}), "max_retries", "Maximum retry count is 10"),
+        (json!({"initial_delay_s": 0}), "initial_delay_s", "Minimum delay is 1 second"),
+        (json!({"max_delay_s": 301}), "max_delay_s", "Maximum delay cannot exceed 300 seconds"),
+        (
+            json!({"max_delay_s": 10, "initial_delay_s": 11}),
+            "max_delay_s",
+            "Maximum delay must not be shorter than the initial delay",
+        ),
+        (json!({"strategy": {"list": []}}), "strategy", "Give between 1 and 20 delays"),
+        (json!({"strategy": {"list": vec![1; 21]}}), "strategy", "Give between 1 and 20 delays"),
+        (json!({"timeout_s": 61}), "timeout_s", "Timeout must be between 1 and 60 seconds"),
+    ] {
+        for refused in [app.put(path, bad.clone()), app.post("/api/v1/retry-policy/preview", bad.clone())] {
+            let error = refused.refused(422).await;
+            assert_eq!(json!(error.errors), json!([{"field": field, "message": message}]));
+        }
+    }
+    assert_eq!(app.get(path).expect(200).await, stored);
+}
+
+async fn pace_and_order(app: &App) {
+    let receiver = Receiver::start().await;
+    let options = json!({"ordered": true, "rate_limit_per_s": 100, "time_to_live_s": 600, "disable_after": 0});
+    let policies = json!({"job.created": {"max_retries": 7}});
+    let webhook = app.webhook(&receiver.url, json!({"options": options, "event_policies": policies})).await;
+    assert_eq!(webhook["event_policies"]["job.created"]["max_retries"], 7);
+    assert_eq!((&webhook["options"]["ordered"], &webhook["options"]["max_in_flight"]), (&json!(true), &Value::Null));
+    let mut receiver = receiver;
+    for number in 0..20 {
+        app.publish("job.created", json!(number)).await;
+    }
+    for number in 0..20 {
+        assert_eq!(receiver.hit().await.json()["data"], json!(number));
+    }
+    let bad = json!({"name": "b", "url": receiver.url, "events": ["job.created"], "options": {"rate_limit_per_s": 0}});
+    let error = app.post("/api/v1/webhooks", bad).refused(422).await;
+    let message = "Rate limit must be between 1 and 1000 per second";
+    assert_eq!(json!(error.errors), json!([{"field": "options.rate_limit_per_s", "message": message}]));
 }

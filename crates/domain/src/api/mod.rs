@@ -12,6 +12,6 @@ pub use error::{ApiError, ErrorCode};
 pub use views::{
     Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,
     DeliveryDetail, DeliveryKind, DeliveryQuery, Event, EventDraft, EventQuery, EventSummary, EventTypeDraft, Header,
-    InspectorRequest, Member, MemberDraft, Overview, Page, ReceivedSignature, RotatedSecret, Source, SourceDraft, Test,
-    Webhook,
+    InspectorRequest, Member, MemberDraft, Overview, Page, ReceivedSignature, RetryPreview, RotatedSecret, Source,
+    SourceDraft, Test, Webhook,
 };

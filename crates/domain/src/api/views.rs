@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::{
     ApiKeyId, AuditId, Category, DeliveryId, DeliveryOptions, EventId, Filter, InspectorRequestId, MemberId,
-    RetryPolicy, Role, Scopes, SourceId, Timestamp, WebhookId, WebhookState,
+    RetryPolicy, RetryTime, Role, Scopes, SourceId, Timestamp, WebhookId, WebhookState,
     delivery::{DeliveryState, ErrorClass},
     webhook::CustomHeader,
 };
@@ -57,6 +57,9 @@ pub struct Webhook {
     /// Set while it is disabled because its endpoint failed: when one held delivery is tried, to see whether the endpoint
     /// is back.
     pub next_probe_at: Option<Timestamp>,
+    /// Set while it wants its deliveries in order and the first of them waits for its retry: until then the others wait
+    /// behind it.
+    pub blocked_until: Option<Timestamp>,
     /// Counts changes; send it back with a change.
     pub version: i64,
     /// When it was created.
@@ -101,7 +104,7 @@ pub struct EventDraft {
     /// Its type, such as `job.created`.
     pub event: String,
     /// Anything; it reaches receivers byte for byte.
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Value))]
     pub data: Box<RawValue>,
     /// Who produced it; webhooks can be limited to one source.
     #[serde(default)]
@@ -164,7 +167,7 @@ pub struct EventTypeDraft {
     pub description: String,
     /// The `data` of an example event.
     #[serde(default)]
-    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    #[cfg_attr(feature = "openapi", schema(value_type = serde_json::Value))]
     pub sample: serde_json::Value,
 }
 
@@ -350,6 +353,16 @@ pub struct DeliveryQuery {
     pub cursor: Option<String>,
 }
 
+/// When retries would happen.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RetryPreview {
+    /// When the first try is thought to fail: now.
+    pub first_try_at: Timestamp,
+    /// The retries, if every one of them fails at once.
+    pub retries: Vec<RetryTime>,
+}
+
 /// A test send.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -358,7 +371,7 @@ pub struct Test {
     /// Event type; the webhook's first when not given.
     pub event: Option<String>,
     /// The event's `data`; the type's sample when not given.
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<serde_json::Value>))]
     pub data: Option<serde_json::Value>,
 }
 

@@ -4,9 +4,13 @@
 //! or cut off, finds itself given up: it becomes another node with another id and forgets what it had not started. What
 //! it had started ends with an outcome that is refused.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
 use domain::NodeId;
+use storage::Pulse;
 
 use crate::Inner;
 
@@ -24,10 +28,15 @@ pub(crate) async fn run(inner: Arc<Inner>) {
         }
         let node = inner.node();
         match inner.store.heartbeat(node, TTL_MS).await {
-            Ok(Some(0)) => {}
-            Ok(Some(recovered)) => {
-                tracing::warn!(recovered, "took back what a dead node held");
-                inner.claimer.notify_one();
+            Ok(Some(Pulse { recovered, nodes })) => {
+                if inner.nodes.swap(nodes, Ordering::Relaxed) != nodes {
+                    let idle = inner.pace_lanes();
+                    inner.give_back(idle).await;
+                }
+                if recovered > 0 {
+                    tracing::warn!(recovered, "took back what a dead node held");
+                    inner.claimer.notify_one();
+                }
             }
             Ok(None) => become_another(&inner, node).await,
             Err(error) => tracing::error!(%error, "no sign of life could be given"),

@@ -94,7 +94,7 @@ impl Inner {
             self.store.disable_failing_webhook(organization, webhook, failures, reason, probe_at, audit).await;
         match disabled {
             Ok(true) => {
-                tracing::warn!(webhook.id = %webhook, failures, "a webhook was disabled: its endpoint keeps failing")
+                tracing::warn!(webhook.id = %webhook, failures, "a webhook was disabled: its endpoint keeps failing");
             }
             Ok(false) => {}
             Err(error) => {

@@ -206,6 +206,15 @@ pub struct Settled {
     pub failing: Vec<(WebhookId, i64)>,
 }
 
+/// What a node learns when it says that it is alive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pulse {
+    /// Leases that were taken back from dead nodes.
+    pub recovered: u64,
+    /// Nodes that are known, dead ones included until they are found out.
+    pub nodes: u32,
+}
+
 impl Settlement {
     fn state(&self) -> &'static str {
         match self.next {
@@ -535,14 +544,12 @@ impl Store {
 
     /// Says that `node` is alive, and takes back what dead nodes held. `None` when the node itself was given up: what it
     /// held belongs to others.
-    pub async fn heartbeat(&self, node: NodeId, ttl_ms: i64) -> Result<Option<u64>> {
+    pub async fn heartbeat(&self, node: NodeId, ttl_ms: i64) -> Result<Option<Pulse>> {
         match &self.db {
-            Db::Sqlite(_) => Ok(Some(0)),
+            Db::Sqlite(_) => Ok(Some(Pulse { recovered: 0, nodes: 1 })),
             Db::Postgres(pool) => {
-                if !postgres::beat(pool, node, ttl_ms).await? {
-                    return Ok(None);
-                }
-                postgres::reap(pool).await.map(Some)
+                let Some(nodes) = postgres::beat(pool, node, ttl_ms).await? else { return Ok(None) };
+                Ok(Some(Pulse { recovered: postgres::reap(pool).await?, nodes }))
             }
         }
     }

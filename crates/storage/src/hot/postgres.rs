@@ -198,15 +198,17 @@ pub(super) async fn register(pool: &PgPool, node: NodeId, ttl_ms: i64) -> Result
     Ok(())
 }
 
-pub(super) async fn beat(pool: &PgPool, node: NodeId, ttl_ms: i64) -> Result<bool> {
-    let done = sqlx::query(
-        "update nodes set alive_until = (extract(epoch from clock_timestamp()) * 1000)::bigint + $2 where id = $1",
+/// Answers how many nodes there are; `None` when this one is none of them any more.
+pub(super) async fn beat(pool: &PgPool, node: NodeId, ttl_ms: i64) -> Result<Option<u32>> {
+    let nodes: Option<i64> = sqlx::query_scalar(
+        "update nodes set alive_until = (extract(epoch from clock_timestamp()) * 1000)::bigint + $2 where id = $1
+         returning (select count(*) from nodes)",
     )
     .bind(node.uuid())
     .bind(ttl_ms)
-    .execute(pool)
+    .fetch_optional(pool)
     .await?;
-    Ok(done.rows_affected() > 0)
+    Ok(nodes.map(|nodes| u32::try_from(nodes).unwrap_or(u32::MAX)))
 }
 
 pub(super) async fn reap(pool: &PgPool) -> Result<u64> {

@@ -4,13 +4,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{
-    DeliveryId, EventId, NodeId, OrganizationId, PublicId, SourceId, Timestamp, WebhookId,
+    DeliveryId, EventId, NodeId, OrganizationId, PublicId, SourceId, Timestamp, WebhookId, WebhookState,
     api::{AttemptTiming, DeliveryKind, DeliveryQuery},
     delivery::{DeliveryState, ErrorClass},
 };
-use storage::{IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, Settlement, Store};
+use storage::{IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, Pulse, Settlement, Store};
 
-use crate::{Fresh, cold::hooked, conformance};
+use crate::{
+    Fresh,
+    cold::{audit, hooked},
+    conformance,
+};
 
 pub(crate) fn id<I: PublicId>(n: u128) -> I {
     I::from_uuid(uuid::Uuid::from_u128(n))
@@ -276,6 +280,65 @@ conformance! {
         assert_eq!(store.claim(node, vec![webhook], 200, T0.plus_ms(90_000)).await.unwrap().len(), 50);
     }
 
+    async fn what_is_ordered_is_claimed_from_the_head_by_one_node(fresh) {
+        let store = &fresh.store;
+        let (organization, webhook) = hooked(fresh, 1).await;
+        let (one, other) = (node(store, 900).await, if store.is_shared() { node(store, 901).await } else { id(901) });
+        assert_eq!(store.claim_in_order(one, webhook, 9, T0.plus_ms(9)).await.unwrap().1, None);
+        let new: Vec<_> = (1..=4).map(|n| delivery(webhook, n, false)).collect();
+        ingest(store, one, vec![event(organization, 4, new.clone())]).await;
+        assert_eq!(store.claim_in_order(one, webhook, 9, T0.plus_ms(3)).await.unwrap().1, Some(T0.plus_ms(4)));
+        let (claimed, _) = store.claim_in_order(one, webhook, 3, T0.plus_ms(9)).await.unwrap();
+        assert_eq!(claimed.iter().map(|claimed| claimed.id).collect::<Vec<_>>(), new[..3].iter().map(|new| new.id).collect::<Vec<_>>());
+        // While one node holds the head, nobody overtakes it.
+        let (overtaken, head) = store.claim_in_order(other, webhook, 9, T0.plus_ms(9)).await.unwrap();
+        assert!(overtaken.is_empty() && head.is_none());
+        // The head waits for its retry, and so do the others.
+        let retry_at = T0.plus_ms(70_000);
+        let failed = settlement(organization, webhook, new[0].id, Some(ErrorClass::Server), NextStep::RetryAt(retry_at));
+        store.settle(one, Arc::from([failed])).await.unwrap();
+        store.release(one, Some(vec![new[1].id, new[2].id])).await.unwrap();
+        let (overtaken, head) = store.claim_in_order(other, webhook, 9, retry_at.plus_ms(-1)).await.unwrap();
+        assert_eq!((overtaken.len(), head), (0, Some(retry_at)));
+        assert_eq!(store.claim_in_order(one, webhook, 9, retry_at).await.unwrap().0.len(), 4);
+    }
+
+    async fn failures_in_a_row_disable_and_a_probe_enables(fresh) {
+        let store = &fresh.store;
+        let (organization, webhook) = hooked(fresh, 1).await;
+        let node = node(store, 900).await;
+        let new: Vec<_> = (1..=3).map(|n| delivery(webhook, n, true)).collect();
+        ingest(store, node, vec![event(organization, 4, new.clone())]).await;
+        let failed = |n: usize| settlement(organization, webhook, new[n].id, Some(ErrorClass::Server), NextStep::RetryAt(T0.plus_ms(90_000)));
+        assert_eq!(store.settle(node, Arc::from([failed(0)])).await.unwrap().failing, [(webhook, 1)]);
+        assert_eq!(store.settle(node, Arc::from([failed(1), failed(2)])).await.unwrap().failing, [(webhook, 3)]);
+        let disable = |failures| store.disable_failing_webhook(organization, webhook, failures, "why".into(), T0.plus_ms(5), audit("webhook.disabled", 7));
+        assert!(!disable(4).await.unwrap(), "the series is shorter");
+        assert!(disable(3).await.unwrap());
+        assert!(!disable(3).await.unwrap(), "once");
+        let stored = || async { store.webhook(organization, webhook, T0).await.unwrap().unwrap() };
+        let disabled = stored().await;
+        assert_eq!((disabled.state, disabled.next_probe_at, disabled.consecutive_failures), (WebhookState::Disabled, Some(T0.plus_ms(5)), 3));
+        // One node makes the probe.
+        let begin = || store.begin_probe(organization, webhook, T0.plus_ms(5), T0.plus_ms(50));
+        assert!(begin().await.unwrap());
+        assert!(!begin().await.unwrap());
+        let route = store.routes().await.unwrap().into_iter().find(|route| route.webhook == webhook).unwrap();
+        assert_eq!((route.probe_at, route.probes), (Some(T0.plus_ms(50)), 1));
+        assert!(store.enable_recovered_webhook(organization, webhook, audit("webhook.enabled", 8)).await.unwrap());
+        assert!(!store.enable_recovered_webhook(organization, webhook, audit("webhook.enabled", 9)).await.unwrap());
+        let enabled = stored().await;
+        assert_eq!((enabled.state, enabled.next_probe_at, enabled.consecutive_failures), (WebhookState::Active, None, 0));
+        // A success in the batch ends the series.
+        let again = store.claim(node, vec![webhook], 9, T0.plus_ms(90_000)).await.unwrap();
+        let mut outcomes: Vec<_> = (0..3).map(failed).collect();
+        outcomes[1] = settlement(organization, webhook, new[1].id, None, NextStep::End(DeliveryState::Delivered, T0));
+        for outcome in &mut outcomes {
+            outcome.attempt.number = 2;
+        }
+        assert_eq!((again.len(), store.settle(node, outcomes.into()).await.unwrap().failing), (3, vec![]));
+    }
+
     async fn released_leases_are_claimed_again(fresh) {
         let store = &fresh.store;
         let (organization, webhook) = hooked(fresh, 1).await;
@@ -304,7 +367,7 @@ conformance! {
         assert_eq!(outcome, [IngestOutcome::Stored { leased: true }]);
         let living = id::<NodeId>(901);
         // A sign of life that ran out before it was given stands for a node that fell silent.
-        let silent = if store.is_shared() { store.heartbeat(dead, -1).await.unwrap().unwrap() } else { 0 };
+        let silent = if store.is_shared() { store.heartbeat(dead, -1).await.unwrap().unwrap().recovered } else { 0 };
         assert_eq!(store.register(living, TTL_MS).await.unwrap() + silent, 1);
         assert_eq!(store.claim(living, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().len(), 1);
         let late = settlement(organization, webhook, new.id, Some(ErrorClass::Reset), NextStep::End(DeliveryState::Failed, T0));
@@ -320,7 +383,7 @@ conformance! {
             assert!(store.claim(dead, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().is_empty());
             assert_eq!(store.claim(living, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().len(), 1);
         }
-        assert_eq!(store.heartbeat(living, TTL_MS).await.unwrap(), Some(0));
+        assert_eq!(store.heartbeat(living, TTL_MS).await.unwrap(), Some(Pulse { recovered: 0, nodes: 1 }));
         store.unregister(living).await.unwrap();
     }
 }

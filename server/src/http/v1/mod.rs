@@ -13,6 +13,7 @@ pub mod inspector;
 pub mod me;
 pub mod members;
 pub mod overview;
+pub mod retry_policy;
 pub mod sources;
 pub mod webhooks;
 
