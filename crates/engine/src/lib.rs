@@ -9,6 +9,7 @@ mod actor;
 mod api_keys;
 mod audit;
 mod clock;
+mod dead_letters;
 mod deliver;
 mod deliveries;
 mod error;

@@ -80,6 +80,11 @@ impl Job {
         }
     }
 
+    /// Whether it has outlived the time that it is worth sending. What a person sends again is worth it.
+    pub(crate) fn is_too_old(&self, endpoint: &Endpoint, at: Timestamp) -> bool {
+        self.earlier_attempts == 0 && endpoint.is_too_old(self.id, at)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.body.as_ref().map_or(0, Bytes::len)
     }
@@ -211,7 +216,7 @@ impl Inner {
             return None;
         };
         let now = self.clock.now();
-        if endpoint.is_too_old(job.id, now) {
+        if job.is_too_old(endpoint, now) {
             noted(job.node, self.store.discard(job.node, vec![job.id], now).await);
             return None;
         }

@@ -43,6 +43,7 @@ macro_rules! push_ids {
         list.push_unseparated(")");
     };
 }
+pub(crate) use push_ids;
 
 /// An event to store, with the deliveries it causes.
 #[derive(Debug)]

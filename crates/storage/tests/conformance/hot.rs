@@ -16,14 +16,14 @@ use crate::{
     conformance,
 };
 
-fn id<I: PublicId>(n: u128) -> I {
+pub(crate) fn id<I: PublicId>(n: u128) -> I {
     I::from_uuid(uuid::Uuid::from_u128(n))
 }
 
-const T0: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+pub(crate) const T0: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const TTL_MS: i64 = 60_000;
 
-fn event(organization: OrganizationId, n: u128, deliveries: Vec<NewDelivery>) -> NewEvent {
+pub(crate) fn event(organization: OrganizationId, n: u128, deliveries: Vec<NewDelivery>) -> NewEvent {
     NewEvent {
         id: EventId::new(T0.plus_ms(i64::try_from(n).unwrap()), id_bytes(n)),
         organization,
@@ -42,7 +42,7 @@ fn id_bytes(n: u128) -> [u8; 10] {
     bytes
 }
 
-fn delivery(webhook: WebhookId, n: u128, leased: bool) -> NewDelivery {
+pub(crate) fn delivery(webhook: WebhookId, n: u128, leased: bool) -> NewDelivery {
     NewDelivery {
         id: DeliveryId::new(T0.plus_ms(i64::try_from(n).unwrap()), id_bytes(n)),
         webhook,
@@ -51,7 +51,7 @@ fn delivery(webhook: WebhookId, n: u128, leased: bool) -> NewDelivery {
     }
 }
 
-fn settlement(
+pub(crate) fn settlement(
     organization: OrganizationId,
     webhook: WebhookId,
     delivery: DeliveryId,
@@ -81,11 +81,11 @@ fn settlement(
     }
 }
 
-async fn ingest(store: &Store, node: NodeId, events: Vec<NewEvent>) -> Vec<IngestOutcome> {
+pub(crate) async fn ingest(store: &Store, node: NodeId, events: Vec<NewEvent>) -> Vec<IngestOutcome> {
     store.ingest(node, events.into()).await.unwrap()
 }
 
-async fn node(store: &Store, n: u128) -> NodeId {
+pub(crate) async fn node(store: &Store, n: u128) -> NodeId {
     let node = id::<NodeId>(n);
     store.register(node, TTL_MS).await.unwrap();
     node
