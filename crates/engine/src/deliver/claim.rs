@@ -29,6 +29,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::error!(%error, "due deliveries cannot be fetched; trying again");
+                inner.unsure.notify_one();
                 POLL
             }
         };
@@ -83,6 +84,7 @@ async fn fetch(inner: &Arc<Inner>) -> storage::Result<Duration> {
         in_order.truncate(WEBHOOKS);
         let per_webhook = (DELIVERIES / (due.len() + in_order.len())).min(PER_WEBHOOK).min(half_a_lane).max(1);
         let per_webhook = u32::try_from(per_webhook).unwrap_or(u32::MAX);
+        let _leasing = inner.leasing.read().await;
         let node = inner.node();
         let was_blocked = blocked.len();
         let mut claimed =

@@ -489,6 +489,14 @@ impl Store {
         Ok((claimed, head.map(Timestamp::from_millis)))
     }
 
+    /// What `node` has leased. It looks through the whole queue: for after a failure.
+    pub async fn leased(&self, node: NodeId) -> Result<Vec<DeliveryId>> {
+        let ids: Vec<Uuid> = reading!(self, db => sqlx::query_scalar(
+            "select delivery_id from queue where node_id = $1",
+        ).bind(node.uuid()).fetch_all(db).await)?;
+        Ok(ids.into_iter().map(DeliveryId::from_uuid).collect())
+    }
+
     /// Gives back leases of `node` without a try: those of `deliveries`, or all it has.
     pub async fn release(&self, node: NodeId, deliveries: Option<Vec<DeliveryId>>) -> Result<()> {
         writing!(self, conn => {

@@ -353,6 +353,8 @@ conformance! {
         let new = [delivery(webhook, 1, true), delivery(webhook, 2, true)];
         ingest(store, node, vec![event(organization, 4, new.to_vec())]).await;
         store.release(node, Some(vec![new[0].id])).await.unwrap();
+        assert_eq!(store.leased(node).await.unwrap(), [new[1].id]);
+        assert_eq!(store.leased(id(901)).await.unwrap(), []);
         assert_eq!(store.claim(node, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().len(), 1);
         store.release(node, None).await.unwrap();
         assert_eq!(store.claim(node, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().len(), 2);
