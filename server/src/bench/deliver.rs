@@ -98,6 +98,7 @@ pub async fn deliver(options: Options) -> Result<(), BenchError> {
 async fn measure(options: &Options) -> Result<Report, BenchError> {
     let client = Client::new(ClientConfig {
         guard: Guard::new(vec![ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8))]),
+        proxy: None,
         user_agent: "signalbox-bench".to_owned(),
     });
     let sink = Sink::start().await?;

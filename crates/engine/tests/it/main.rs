@@ -3,4 +3,5 @@
 
 mod delivery;
 mod harness;
+mod hostile;
 mod lifecycle;
