@@ -4,5 +4,6 @@
 mod dead_letters;
 mod delivery;
 mod harness;
+mod hostile;
 mod lifecycle;
 mod pace;
