@@ -196,8 +196,9 @@ create table dead_letters (
     died_at integer not null,
     primary key (organization_id, delivery_id)
 ) strict, without rowid;
+create index dead_letters_by_webhook on dead_letters (organization_id, webhook_id, delivery_id);
 
--- How many dead letters a webhook has, so that no screen counts them.
+-- How many dead letters a webhook has, so that no screen counts them: whoever adds or removes one adds or subtracts.
 create table dead_letter_counts (
     organization_id blob not null,
     webhook_id blob not null,

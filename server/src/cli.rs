@@ -64,7 +64,7 @@ enum Command {
     Events(Events),
     /// Measure what this machine does.
     #[command(subcommand)]
-    Bench(Bench),
+    Bench(bench::Scenario),
     /// Print the OpenAPI document.
     Openapi,
     /// The configuration.
@@ -114,12 +114,6 @@ struct KeysCreate {
 }
 
 #[derive(Debug, Subcommand)]
-enum Bench {
-    /// One webhook: events accepted and delivered per second, and what they cost.
-    Deliver(bench::Options),
-}
-
-#[derive(Debug, Subcommand)]
 enum Events {
     /// Publish an event to a running server and print its answer.
     Send(EventsSend),
@@ -163,8 +157,8 @@ pub async fn run(Cli { flags, command }: Cli) -> Result<(), Box<dyn Error>> {
     if let Command::Openapi = command {
         return print(&document().to_pretty_json()?);
     }
-    if let Command::Bench(Bench::Deliver(options)) = command {
-        return Ok(bench::deliver(options).await?);
+    if let Command::Bench(scenario) = command {
+        return Ok(bench::run(scenario).await?);
     }
     let settings = Settings::gather(&flags, std::env::vars())?;
     if let Command::Config(ConfigCommand::Print) = command {

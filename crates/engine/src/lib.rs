@@ -9,6 +9,7 @@ mod actor;
 mod api_keys;
 mod audit;
 mod clock;
+mod dead_letters;
 mod deliver;
 mod deliveries;
 mod error;
@@ -139,6 +140,8 @@ pub(crate) struct Inner {
     standard: deliver::StandardHeaders,
     /// Who holds this process's leases.
     node: RwLock<NodeId>,
+    /// Until when it may begin what it has leased; for ever on a database of its own.
+    leased_until: RwLock<Option<tokio::time::Instant>>,
     /// How many nodes share the work.
     nodes: AtomicU32,
     /// When this node last asked others to help, in milliseconds.
@@ -205,7 +208,11 @@ impl Engine {
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<Self, StartError> {
         let (engine, intake) = Self::build(store, config, clock, entropy).await?;
+        let said_at = tokio::time::Instant::now();
         let recovered = engine.inner.store.register(engine.inner.node(), deliver::LEASE_MS).await?;
+        if engine.inner.store.is_shared() {
+            engine.inner.leases_last_from(said_at);
+        }
         if recovered > 0 {
             tracing::info!(recovered, "took back deliveries that an earlier process left");
         }
@@ -264,6 +271,7 @@ impl Engine {
             prefixed,
             standard: deliver::StandardHeaders::new(),
             node: RwLock::new(node),
+            leased_until: RwLock::new(None),
             nodes: AtomicU32::new(1),
             called_at: AtomicI64::new(0),
             newest_id: AtomicU64::new(0),

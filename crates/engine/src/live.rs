@@ -25,6 +25,9 @@ pub enum LiveEvent {
         /// The delivery as it is now.
         delivery: Delivery,
     },
+    /// Dead letters were retried or cleared: lists and counts of them have changed. One that is new is told of as a
+    /// delivery.
+    DeadLetters,
     /// The Inspector recorded a request.
     Inspector {
         /// The request.

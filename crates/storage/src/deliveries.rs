@@ -19,8 +19,11 @@ use crate::{
     keyset,
 };
 
+/// What a delivery is called whose webhook was deleted.
+pub(crate) const DELETED_WEBHOOK: &str = "(deleted webhook)";
+
 #[derive(sqlx::FromRow)]
-struct Row {
+pub(crate) struct Row {
     id: Uuid,
     event_id: Uuid,
     event_type: String,
@@ -75,7 +78,7 @@ impl TryFrom<Row> for Delivery {
             duration_ms: row.duration_ms,
             replay_of: row.replay_of.map(DeliveryId::from_uuid),
             event: row.event_type,
-            webhook_name: row.webhook_name.unwrap_or_else(|| "(deleted webhook)".to_owned()),
+            webhook_name: row.webhook_name.unwrap_or_else(|| DELETED_WEBHOOK.to_owned()),
         })
     }
 }
@@ -119,7 +122,7 @@ impl TryFrom<AttemptRow> for Attempt {
 /// Where the rows of a status are found. What is live or dead is few among many that have ended, so it is looked for in
 /// the small table that holds only such rows; `cross join` keeps SQLite from turning the join around, and is a plain
 /// join to PostgreSQL.
-const fn origin(status: Option<DeliveryState>) -> &'static str {
+pub(crate) const fn origin(status: Option<DeliveryState>) -> &'static str {
     match status {
         Some(DeliveryState::Pending | DeliveryState::Retrying | DeliveryState::Sending | DeliveryState::Held) => {
             "queue q cross join deliveries d left join webhooks w on w.id = d.webhook_id \
@@ -165,9 +168,10 @@ const fn ordering(status: Option<DeliveryState>) -> &'static str {
     }
 }
 
-const COLUMNS: &str = "select d.id, d.event_id, d.event_type, d.webhook_id, w.name as webhook_name, \
+/// What a [`Row`] is made of.
+pub(crate) const COLUMNS: &str = "select d.id, d.event_id, d.event_type, d.webhook_id, w.name as webhook_name, \
     w.state as webhook_state, d.kind, d.state, q.node_id as leased_by, q.due_at, d.attempts, d.finished_at, \
-    d.response_status, d.error, d.duration_ms, d.replay_of from ";
+    d.response_status, d.error, d.duration_ms, d.replay_of";
 
 impl Store {
     /// Deliveries, newest first. `limit` and `cursor` of the query are not read: they come checked, beside it.
@@ -181,7 +185,7 @@ impl Store {
         let id = ordering(query.status);
         let rows: Vec<Row> = reading!(self, db => {
             let mut sql = QueryBuilder::<Dialect>::new(COLUMNS);
-            sql.push(origin(query.status)).push_bind(organization.uuid());
+            sql.push(" from ").push(origin(query.status)).push_bind(organization.uuid());
             sql.push(" and ").push(id).push(" < ").push_bind(keyset::before(before));
             sql.push(condition(query.status));
             if let Some(webhook) = query.webhook_id {
@@ -209,7 +213,7 @@ impl Store {
     pub async fn delivery(&self, organization: OrganizationId, id: DeliveryId) -> Result<Option<Delivery>> {
         let row: Option<Row> = reading!(self, db => {
             let mut sql = QueryBuilder::<Dialect>::new(COLUMNS);
-            sql.push(origin(None)).push_bind(organization.uuid()).push(" and d.id = ").push_bind(id.uuid());
+            sql.push(" from ").push(origin(None)).push_bind(organization.uuid()).push(" and d.id = ").push_bind(id.uuid());
             sql.build_query_as().fetch_optional(db).await
         })?;
         row.map(TryInto::try_into).transpose()

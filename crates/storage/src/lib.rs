@@ -4,6 +4,7 @@ mod api_keys;
 mod audit;
 mod columns;
 mod db;
+mod dead_letters;
 mod deliveries;
 mod error;
 mod event_types;
@@ -14,6 +15,7 @@ mod keyset;
 mod members;
 mod organizations;
 mod routes;
+pub mod seed;
 mod sessions;
 mod sources;
 mod stats;
@@ -24,6 +26,7 @@ mod writer;
 
 pub use api_keys::ApiKeyRow;
 pub use audit::NewAudit;
+pub use dead_letters::{DeadLetterRow, Moved};
 pub use error::{Result, StoreError};
 pub use hot::{
     Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, Pulse, QueuedDelivery, Settled, Settlement,

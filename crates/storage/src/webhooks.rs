@@ -401,6 +401,26 @@ impl Store {
         })
     }
 
+    /// Makes the next probe of a webhook due at `now`, if it is disabled by its failures and was not due yet.
+    pub async fn hasten_probe(&self, organization: OrganizationId, id: WebhookId, now: Timestamp) -> Result<()> {
+        writing!(self, conn => {
+            let hastened = sqlx::query(
+                "update webhooks set probe_at = $3 where organization_id = $1 and id = $2 and state = 'disabled' \
+                 and probe_at > $3",
+            )
+            .bind(organization.uuid())
+            .bind(id.uuid())
+            .bind(now.millis())
+            .execute(&mut *conn)
+            .await?
+            .rows_affected();
+            if hastened > 0 {
+                bump_routing!(conn);
+            }
+            Ok(())
+        })
+    }
+
     /// Enables a webhook that was disabled by its failures, because its endpoint answered again. `false` when it is not
     /// disabled for that reason.
     pub async fn enable_recovered_webhook(
@@ -431,8 +451,8 @@ impl Store {
         })
     }
 
-    /// Deletes a webhook with its secrets. Its history stays, and its dead letters are discarded. What waits to be sent
-    /// is left to the nodes, which discard in batches what has no webhook any more. `false` when there is none.
+    /// Deletes a webhook with its secrets. Its history stays. What waits to be sent and its dead letters are left to the
+    /// nodes, which discard in batches what has no webhook any more. `false` when there is none.
     pub async fn delete_webhook(&self, organization: OrganizationId, id: WebhookId, audit: NewAudit) -> Result<bool> {
         writing!(self, conn => {
             let deleted = sqlx::query("delete from webhooks where organization_id = $1 and id = $2")
@@ -443,20 +463,6 @@ impl Store {
                 .rows_affected();
             if deleted == 0 {
                 return Ok(false);
-            }
-            sqlx::query(
-                "update deliveries set state = 'discarded' where id in \
-                 (select delivery_id from dead_letters where organization_id = $1 and webhook_id = $2)",
-            )
-            .bind(organization.uuid())
-            .bind(id.uuid())
-            .execute(&mut *conn)
-            .await?;
-            for forgotten in [
-                "delete from dead_letters where organization_id = $1 and webhook_id = $2",
-                "delete from dead_letter_counts where organization_id = $1 and webhook_id = $2",
-            ] {
-                sqlx::query(forgotten).bind(organization.uuid()).bind(id.uuid()).execute(&mut *conn).await?;
             }
             audit::append(&mut *conn, organization, &audit).await?;
             bump_routing!(conn);

@@ -46,6 +46,7 @@ pub fn head() -> OpenApi {
         ("Events", "Facts, published once and delivered to every webhook that wants them."),
         ("Webhooks", "Subscriptions of receivers to events."),
         ("Deliveries", "One event on its way to one webhook, with all tries."),
+        ("Dead letters", "Deliveries that were given up and wait for a person."),
         ("Retry policy", "When a failed delivery is tried again."),
         ("Event types", "The catalogue of what can happen."),
         ("Sources", "What produces events."),

@@ -21,6 +21,8 @@ pub enum ErrorCode {
     NotFound,
     /// Somebody was faster, or the name is taken, or the state does not allow it.
     Conflict,
+    /// It was there, and is not kept any more.
+    Gone,
     /// The body is larger than allowed.
     PayloadTooLarge,
     /// Fields were refused; `errors` says which.
@@ -42,6 +44,7 @@ impl ErrorCode {
             Self::Forbidden => 403,
             Self::NotFound => 404,
             Self::Conflict => 409,
+            Self::Gone => 410,
             Self::PayloadTooLarge => 413,
             Self::ValidationFailed => 422,
             Self::RateLimited => 429,
@@ -58,6 +61,7 @@ impl ErrorCode {
             Self::Forbidden => "Not allowed",
             Self::NotFound => "Not found",
             Self::Conflict => "Conflict",
+            Self::Gone => "Not kept any more",
             Self::PayloadTooLarge => "Payload too large",
             Self::ValidationFailed => "Some fields need attention",
             Self::RateLimited => "Too many requests",

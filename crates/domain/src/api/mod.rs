@@ -1,8 +1,13 @@
 //! What goes over the wire: the same types for the REST API and for the screens.
 
+mod dead_letters;
 mod error;
 mod views;
 
+pub use dead_letters::{
+    DeadLetter, DeadLetterChoice, DeadLetterCount, DeadLetterFilter, DeadLetterQuery, DeadLetterSummary,
+    DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
+};
 pub use error::{ApiError, ErrorCode};
 pub use views::{
     Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,

@@ -169,7 +169,7 @@ pub(super) async fn attempt(
         // A person waits for the answer of a test and sees it; trying again would only surprise.
         _ if job.kind == DeliveryKind::Test => NextStep::End(DeliveryState::Failed, now),
         // It would be too old by then.
-        Verdict::RetryAt(at) if endpoint.is_too_old(job.id, at) => NextStep::End(DeliveryState::Discarded, now),
+        Verdict::RetryAt(at) if job.is_too_old(endpoint, at) => NextStep::End(DeliveryState::Discarded, now),
         Verdict::RetryAt(at) => NextStep::RetryAt(at),
         Verdict::DeadLetter => NextStep::End(DeliveryState::DeadLetter, now),
         Verdict::Failed => NextStep::End(DeliveryState::Failed, now),
@@ -178,7 +178,8 @@ pub(super) async fn attempt(
         delivery: job.id,
         organization: job.organization,
         webhook: job.webhook,
-        counts_to_health: job.kind == DeliveryKind::Event,
+        // What a person sends again says nothing about what is ordinarily sent.
+        counts_to_health: job.kind == DeliveryKind::Event && job.earlier_attempts == 0,
         attempt: kept(endpoint, number, started_at, headers.kept, answer, outcome.error()),
         next,
     };

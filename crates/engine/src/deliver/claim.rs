@@ -106,7 +106,7 @@ async fn fetch(inner: &Arc<Inner>) -> storage::Result<Duration> {
                 let job = Job::claimed(claimed, node);
                 // Deleted webhooks were claimed too, to end their deliveries here.
                 match snapshot.endpoint(job.webhook) {
-                    Some(endpoint) if !endpoint.is_too_old(job.id, now) => {
+                    Some(endpoint) if !job.is_too_old(endpoint, now) => {
                         let bytes = job.bytes();
                         lanes.admit(inner.rules(endpoint), job.webhook, job, bytes);
                     }

@@ -80,6 +80,11 @@ impl Job {
         }
     }
 
+    /// Whether it has outlived the time that it is worth sending. What a person sends again is worth it.
+    pub(crate) fn is_too_old(&self, endpoint: &Endpoint, at: Timestamp) -> bool {
+        self.earlier_attempts == 0 && endpoint.is_too_old(self.id, at)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.body.as_ref().map_or(0, Bytes::len)
     }
@@ -139,7 +144,7 @@ impl Inner {
 
     /// Starts every job that may start.
     pub(crate) fn pump(self: &Arc<Self>) {
-        while !self.stopping.is_cancelled() {
+        while !self.stopping.is_cancelled() && self.holds_its_leases() {
             let now = self.clock.now();
             let mut lanes = self.lanes();
             let Some((job, bytes)) = lanes.pop(now) else {
@@ -205,13 +210,17 @@ impl Inner {
 
     /// Tries a delivery once; `None` when there was nothing to try and it was given back.
     async fn carry_out(&self, mut job: Job, bytes: usize) -> Option<Tried> {
+        if job.node != self.node() {
+            // Its lease ended with the node that this process was.
+            return None;
+        }
         let snapshot = self.routing.current();
         let Some(endpoint) = snapshot.endpoint(job.webhook) else {
             noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
             return None;
         };
         let now = self.clock.now();
-        if endpoint.is_too_old(job.id, now) {
+        if job.is_too_old(endpoint, now) {
             noted(job.node, self.store.discard(job.node, vec![job.id], now).await);
             return None;
         }

@@ -11,5 +11,5 @@ with me as (
 )
 select d.id, d.organization_id, d.webhook_id, d.event_id, d.event_type, d.kind, d.attempts, leased.earlier_attempts,
        d.replay_of, case when length(e.body) <= $4 then e.body end as body
-from leased join deliveries d on d.id = leased.delivery_id join events e on e.id = d.event_id
+from leased join deliveries d on d.id = leased.delivery_id left join events e on e.id = d.event_id
 order by d.id

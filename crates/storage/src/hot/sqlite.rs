@@ -32,6 +32,7 @@ pub(super) async fn ingest(
     conn: &mut SqliteConnection,
     node: NodeId,
     events: &[NewEvent],
+    whole: bool,
 ) -> Result<Vec<IngestOutcome>> {
     let keyed = keyed(events);
     let admission = if keyed.is_empty() {
@@ -46,7 +47,7 @@ pub(super) async fn ingest(
                 known.append(&mut known_keys(conn, chunk, &fresh[before..]).await?);
             }
         }
-        Admission::judge(events, &fresh, known)
+        Admission::judge(events, &fresh, known).whole_or_none(whole)?
     };
     let stored = admission.stored(events);
     for chunk in chunks(&stored) {
@@ -159,7 +160,7 @@ pub(super) async fn claim(
         let mut rows: Vec<ClaimedRow> = sqlx::query_as(
             "select d.id, d.organization_id, d.webhook_id, d.event_id, d.event_type, d.kind, d.attempts,
                     q.earlier_attempts, d.replay_of, case when length(e.body) <= $4 then e.body end as body
-             from queue q join deliveries d on d.id = q.delivery_id join events e on e.id = d.event_id
+             from queue q join deliveries d on d.id = q.delivery_id left join events e on e.id = d.event_id
              where q.webhook_id = $1 and q.node_id is null and q.due_at <= $2
              order by q.due_at, q.delivery_id limit $3",
         )
@@ -205,7 +206,7 @@ pub(super) async fn claim_in_order(
     let rows = sqlx::query_as(
         "select d.id, d.organization_id, d.webhook_id, d.event_id, d.event_type, d.kind, d.attempts,
                 q.earlier_attempts, d.replay_of, case when length(e.body) <= $3 then e.body end as body
-         from queue q join deliveries d on d.id = q.delivery_id join events e on e.id = d.event_id
+         from queue q join deliveries d on d.id = q.delivery_id left join events e on e.id = d.event_id
          where q.webhook_id = $1 and q.node_id is null order by q.delivery_id limit $2",
     )
     .bind(webhook.uuid())

@@ -16,14 +16,14 @@ use crate::{
     conformance,
 };
 
-fn id<I: PublicId>(n: u128) -> I {
+pub(crate) fn id<I: PublicId>(n: u128) -> I {
     I::from_uuid(uuid::Uuid::from_u128(n))
 }
 
-const T0: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+pub(crate) const T0: Timestamp = Timestamp::from_millis(1_700_000_000_000);
 const TTL_MS: i64 = 60_000;
 
-fn event(organization: OrganizationId, n: u128, deliveries: Vec<NewDelivery>) -> NewEvent {
+pub(crate) fn event(organization: OrganizationId, n: u128, deliveries: Vec<NewDelivery>) -> NewEvent {
     NewEvent {
         id: EventId::new(T0.plus_ms(i64::try_from(n).unwrap()), id_bytes(n)),
         organization,
@@ -42,7 +42,7 @@ fn id_bytes(n: u128) -> [u8; 10] {
     bytes
 }
 
-fn delivery(webhook: WebhookId, n: u128, leased: bool) -> NewDelivery {
+pub(crate) fn delivery(webhook: WebhookId, n: u128, leased: bool) -> NewDelivery {
     NewDelivery {
         id: DeliveryId::new(T0.plus_ms(i64::try_from(n).unwrap()), id_bytes(n)),
         webhook,
@@ -51,7 +51,7 @@ fn delivery(webhook: WebhookId, n: u128, leased: bool) -> NewDelivery {
     }
 }
 
-fn settlement(
+pub(crate) fn settlement(
     organization: OrganizationId,
     webhook: WebhookId,
     delivery: DeliveryId,
@@ -81,11 +81,11 @@ fn settlement(
     }
 }
 
-async fn ingest(store: &Store, node: NodeId, events: Vec<NewEvent>) -> Vec<IngestOutcome> {
+pub(crate) async fn ingest(store: &Store, node: NodeId, events: Vec<NewEvent>) -> Vec<IngestOutcome> {
     store.ingest(node, events.into()).await.unwrap()
 }
 
-async fn node(store: &Store, n: u128) -> NodeId {
+pub(crate) async fn node(store: &Store, n: u128) -> NodeId {
     let node = id::<NodeId>(n);
     store.register(node, TTL_MS).await.unwrap();
     node
@@ -164,11 +164,18 @@ conformance! {
         assert_eq!(outcomes, [duplicate, IngestOutcome::KeyReused, stored, stored]);
         let page = store.events(organization, &domain::api::EventQuery::default(), None, 50).await.unwrap();
         assert_eq!(page.data.len(), 3);
+        // All or none.
+        let whole = store.ingest_whole(node, vec![event(organization, 20, vec![]), keyed(organization, 21, "c", 1), keyed(organization, 22, "a", 9)].into()).await;
+        assert!(matches!(whole, Err(storage::StoreError::KeyReused(2))), "{whole:?}");
+        let page = store.events(organization, &domain::api::EventQuery::default(), None, 50).await.unwrap();
+        assert_eq!(page.data.len(), 3);
+        let whole = store.ingest_whole(node, vec![keyed(organization, 23, "c", 2), keyed(organization, 24, "a", 1)].into()).await.unwrap();
+        assert_eq!(whole, [stored, duplicate], "a key of a refused ingest is free");
         // A day later it is free again.
         let late = NewEvent { accepted_at: T0.plus_ms(24 * 3_600_000 + 2_000), ..keyed(organization, 9, "a", 9) };
         assert_eq!(ingest(store, node, vec![late]).await, [stored]);
         assert_eq!(store.forget_idempotency_keys(T0.plus_ms(24 * 3_600_000 + 1_000), 1).await.unwrap(), 1);
-        assert_eq!(store.forget_idempotency_keys(T0.plus_ms(24 * 3_600_000 + 1_000), 10).await.unwrap(), 1);
+        assert_eq!(store.forget_idempotency_keys(T0.plus_ms(24 * 3_600_000 + 1_000), 10).await.unwrap(), 2);
     }
 
     async fn claims_take_what_is_due_the_longest_due_first(fresh) {
