@@ -1,6 +1,5 @@
-//! A siege: every hostile receiver two hundred times, in a process of its own whose memory is watched.
-//!
-//! The receivers live in the same process, so what they hold counts as well: the bound is stricter than it has to be.
+//! A siege: every hostile receiver over and over, in a process of its own whose memory is watched. The receivers live in
+//! it too, so what they hold counts as well: the bound is stricter than it has to be.
 
 use std::{collections::VecDeque, fs, io::Write as _, process::Command, sync::Mutex};
 
@@ -207,10 +206,9 @@ async fn http2(authority: &Authority, what: &'static str, end: End, first: Vec<u
     Hostile { receiver, ..uncertified(what, end, held).await }
 }
 
-/// HTTP/2 frames that say nothing, instead of an answer.
+/// HTTP/2 frames without an end, instead of an answer.
 async fn frames(authority: &Authority, what: &'static str, frame: Vec<u8>) -> Hostile {
-    let end = End::Failure(ErrorClass::TooLarge);
-    Hostile { rounds: HEAVY_ROUNDS, ..http2(authority, what, end, Vec::new(), frame).await }
+    Hostile { rounds: HEAVY_ROUNDS, ..http2(authority, what, End::Failure(ErrorClass::TooLarge), vec![], frame).await }
 }
 
 async fn all(authority: &Authority) -> Vec<Hostile> {
@@ -314,9 +312,8 @@ async fn send(client: &Client, hostile: &Hostile, round: usize) -> Result<(), St
     let timeout_ms = if hostile.end == End::Overdue { SHORT_MS } else { 20_000 };
     let began = time::Instant::now();
     let sent = client.send(Request { timeout_ms, body: hostile.body.clone(), ..post(&url) }).await;
-    let took = began.elapsed();
-    if took > Duration::from_millis((timeout_ms + GRACE_MS).into()) {
-        return Err(format!("{}: took {took:?}", hostile.what));
+    if began.elapsed() > Duration::from_millis((timeout_ms + GRACE_MS).into()) {
+        return Err(format!("{}: took {:?}: {sent:?}", hostile.what, began.elapsed()));
     }
     let ended = match &sent {
         Ok(response) if response.body_truncated => End::Cut(response.status),
@@ -327,15 +324,15 @@ async fn send(client: &Client, hostile: &Hostile, round: usize) -> Result<(), St
     if ended == hostile.end {
         Ok(())
     } else {
-        Err(format!("{}: {:?} expected, not {ended:?}: {sent:?}", hostile.what, hostile.end))
+        Err(format!("{}: {:?} expected, but {sent:?}", hostile.what, hostile.end))
     }
 }
 
-/// A line of `/proc/self/status`, in KB.
-fn memory_kb(line: &str) -> usize {
+/// The most memory that was resident so far, in KB.
+fn peak_kb() -> usize {
     let status = fs::read_to_string("/proc/self/status").expect("Linux tells");
-    let value = status.lines().find_map(|found| found.strip_prefix(line)?.split_whitespace().next()?.parse().ok());
-    value.expect("a number of KB")
+    let mut words = status.split_whitespace().skip_while(|word| *word != "VmHWM:");
+    words.nth(1).and_then(|number| number.parse().ok()).expect("a number of KB")
 }
 
 /// All rounds to each of these, so many at a time.
@@ -365,9 +362,8 @@ async fn siege() {
     let slow = [
         talking("slow", End::Overdue, "", "").await,
         Hostile {
-            end: End::Overdue,
             receiver: secured(authority.acceptor(&named("*.host.example"), &[]), held).await,
-            ..certified("slow, TLS", &authority, &named("host.example")).await
+            ..uncertified("slow, TLS", End::Overdue, held).await
         },
         http2(&authority, "slow, HTTP/2", End::Overdue, vec![], vec![]).await,
     ];
@@ -376,11 +372,10 @@ async fn siege() {
     for sent in futures_util::future::join_all(sends).await {
         sent.expect("nothing is answered");
     }
-    let before = memory_kb("VmHWM:");
+    let before = peak_kb();
 
     tokio::join!(besiege(&client, &busy, BUSY), besiege(&client, &waiting, WAITING));
-    let growth = memory_kb("VmHWM:") - before;
-    println!("{growth} KB more than {before} KB");
+    let growth = peak_kb() - before;
     assert!(growth < GROWTH_KB, "{growth} KB more than {before} KB");
 
     // Nothing is kept: every receiver has lost its connections, also while the client lives.

@@ -1,6 +1,6 @@
 //! Names whose server lies: a real one on loopback, over UDP, that answers as it is told.
 
-use std::net::{Ipv6Addr, UdpSocket};
+use std::net::{Ipv6Addr, TcpListener as Trap, UdpSocket};
 
 use super::*;
 
@@ -97,18 +97,18 @@ fn only_home(resolver: Resolver) -> Guard {
 }
 
 /// A receiver at 127.0.0.1, and what must not be reached: a service at 127.0.0.2 with the same port.
-async fn home_and_trap() -> (Receiver, TcpListener) {
+async fn home_and_trap() -> (Receiver, Trap) {
     loop {
         let home = Receiver::answering(OK).await;
-        if let Ok(trap) = TcpListener::bind(("127.0.0.2", home.address.port())).await {
+        if let Ok(trap) = Trap::bind(("127.0.0.2", home.address.port())) {
+            trap.set_nonblocking(true).expect("sockets can");
             return (home, trap);
         }
     }
 }
 
-fn untouched(trap: &TcpListener) -> bool {
-    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
-    trap.poll_accept(&mut context).is_pending()
+fn untouched(trap: &Trap) -> bool {
+    trap.accept().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
 }
 
 #[tokio::test]
