@@ -295,7 +295,7 @@ async fn send_event(config: &Config, send: EventsSend) -> Result<(), Box<dyn Err
     // Whoever types the URL may go there: the guard is against those who may not choose.
     let guard = Guard::new(vec!["0.0.0.0/0".parse()?, "::/0".parse()?]);
     let user_agent = concat!("signalbox/", env!("CARGO_PKG_VERSION")).to_owned();
-    let response = Client::new(ClientConfig { guard, user_agent }).send(request).await?;
+    let response = Client::new(ClientConfig { guard, proxy: None, user_agent }).send(request).await?;
     let answer = String::from_utf8_lossy(&response.body).into_owned();
     if response.status == 202 {
         return print(&answer);

@@ -86,6 +86,8 @@ pub struct EngineConfig {
     pub listener: SocketAddr,
     /// Networks that requests may be sent to although they are not public; plain HTTP is allowed inside.
     pub allow_networks: Vec<IpNet>,
+    /// The way that requests leave by, when it is not the direct one.
+    pub proxy: Option<http::Proxy>,
     /// Encrypts what is secret at rest.
     pub master_key: MasterKey,
     /// Begins the names of the headers that are not of Standard Webhooks, such as `X-InTime`.
@@ -247,7 +249,8 @@ impl Engine {
         let prefixed = deliver::PrefixedHeaders::new(&config.header_prefix)
             .ok_or_else(|| StartError::Config(format!("\"{}\" cannot begin a header name", config.header_prefix)))?;
         let guard = Guard::new(config.allow_networks.clone());
-        let client = Client::new(ClientConfig { guard, user_agent: USER_AGENT.to_owned() });
+        let client =
+            Client::new(ClientConfig { guard, proxy: config.proxy.clone(), user_agent: USER_AGENT.to_owned() });
         let (submissions, submitted) = mpsc::channel(accept::QUEUE);
         let (settler, tried) = mpsc::channel(config.in_flight);
         let limits = Limits {

@@ -59,6 +59,9 @@ pub struct Moved {
     pub failing: Vec<WebhookId>,
 }
 
+/// What is not done, and why.
+type Refusals = Vec<(DeliveryId, Refusal)>;
+
 /// A dead letter that is about to be moved.
 #[derive(FromRow)]
 pub(crate) struct Letter {
@@ -98,7 +101,7 @@ pub(crate) fn refusal(
 }
 
 /// Cuts letters into those that can be sent again and those that cannot.
-pub(crate) fn judge(letters: Vec<Letter>) -> Result<(Vec<Letter>, Vec<(DeliveryId, Refusal)>)> {
+pub(crate) fn judge(letters: Vec<Letter>) -> Result<(Vec<Letter>, Refusals)> {
     let (mut fit, mut refused) = (Vec::with_capacity(letters.len()), Vec::new());
     for letter in letters {
         match letter.refusal()? {
@@ -220,7 +223,7 @@ pub(crate) fn failing(letters: &[Letter]) -> Vec<WebhookId> {
     failing.into_iter().map(WebhookId::from_uuid).collect()
 }
 
-fn moved(letters: &[Letter], mut refused: Vec<(DeliveryId, Refusal)>, ids: &[DeliveryId]) -> Moved {
+fn moved(letters: &[Letter], mut refused: Refusals, ids: &[DeliveryId]) -> Moved {
     let done: Vec<_> = letters
         .iter()
         .map(|letter| (DeliveryId::from_uuid(letter.delivery_id), WebhookId::from_uuid(letter.webhook_id)))

@@ -31,8 +31,11 @@ impl Stage {
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir(&folder).map_err(|error| BenchError::Io("temporary folder", error))?;
         let loopback = ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8));
-        let client =
-            Client::new(ClientConfig { guard: Guard::new(vec![loopback]), user_agent: "signalbox-bench".to_owned() });
+        let client = Client::new(ClientConfig {
+            guard: Guard::new(vec![loopback]),
+            proxy: None,
+            user_agent: "signalbox-bench".to_owned(),
+        });
         let mut stage = Self { folder, scratch: None, client, stopwatch: Stopwatch::start() };
         if let Some(url) = database {
             stage.scratch = Some(Scratch::create(url, &name).await?);

@@ -35,7 +35,7 @@ fn nowhere(path: &str) -> String {
     let noun = match path {
         _ if path.contains("/webhooks") => "whk",
         _ if path.contains("/events") => "evt",
-        _ if path.contains("/deliveries") => "dlv",
+        _ if path.contains("/deliveries") || path.contains("/dead-letters") => "dlv",
         _ if path.contains("/sources") => "src",
         _ => "key",
     };
@@ -97,20 +97,20 @@ async fn other_organizations(app: &App) {
         let id = match path.as_str() {
             path if path.contains("/webhooks") => &webhook,
             path if path.contains("/events") => &event,
-            path if path.contains("/deliveries") => &delivery,
+            path if path.contains("/deliveries") || path.contains("/dead-letters") => &delivery,
             path if path.contains("/sources") => &source,
             _ => &key,
         };
         let path = path.replace("{id}", id).replace("{deliveryId}", &delivery).replace("{name}", "ours.only");
         let body = match path.rsplit('/').next() {
             Some("state") => json!({"state": "disabled"}),
-            Some("test" | "rotate" | "replay") => json!({}),
+            Some("test" | "rotate" | "replay" | "retry") => json!({}),
             _ => json!({"name": "Taken", "url": receiver.url, "events": ["*"]}),
         };
         let error = app.ask(method.clone(), &path).key(&foreign).json(body).refused(404).await;
         assert!(error.detail.ends_with("not found"), "{method} {path}: {}", error.detail);
     }
-    for path in ["webhooks", "events", "deliveries", "sources", "inspector/requests"] {
+    for path in ["webhooks", "events", "deliveries", "dead-letters", "sources", "inspector/requests"] {
         let list = app.ask(Method::GET, format!("/api/v1/{path}")).key(&foreign).expect(200).await;
         assert!(rows(&list).is_empty(), "{path}: {list}");
     }

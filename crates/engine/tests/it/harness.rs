@@ -8,8 +8,8 @@ use std::{
 };
 
 use domain::{
-    DeliveryId, RetryPolicy, Timestamp, WebhookDraft,
-    api::{Accepted, CreatedWebhook, DeliveryDetail, DeliveryQuery, EventDraft},
+    DeliveryId, RetryPolicy, Timestamp, WebhookDraft, WebhookId, WebhookState,
+    api::{Accepted, CreatedWebhook, DeliveryDetail, DeliveryQuery, EventDraft, Webhook},
     delivery::DeliveryState,
 };
 use engine::{
@@ -162,6 +162,7 @@ impl World {
             public_url: "http://signalbox.test".into(),
             listener: "127.0.0.1:1".parse().unwrap(),
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            proxy: None,
             master_key: MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
             header_prefix: "X-InTime".into(),
             in_flight: 64,
@@ -224,5 +225,20 @@ impl World {
         };
         let id: DeliveryId = tokio::time::timeout(PATIENCE, find).await.expect("settled in time");
         self.engine.delivery(&self.actor, id).await.unwrap()
+    }
+
+    /// The webhook, once it is in this state.
+    pub async fn becomes(&self, id: WebhookId, state: WebhookState) -> Webhook {
+        let reached = async {
+            let mut tick = tokio::time::interval(Duration::from_millis(20));
+            loop {
+                tick.tick().await;
+                let webhook = self.engine.webhook(&self.actor, id).await.unwrap();
+                if webhook.state == state {
+                    return webhook;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, reached).await.expect("the state in time")
     }
 }

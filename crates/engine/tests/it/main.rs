@@ -1,7 +1,9 @@
 //! The engine as a whole: a real SQLite file, a real receiver on the loopback interface, a clock that the test moves.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on should stop where it is")]
 
+mod dead_letters;
 mod delivery;
 mod harness;
+mod hostile;
 mod lifecycle;
 mod pace;

@@ -4,21 +4,6 @@ use domain::{Backoff, RetryPolicy, WebhookState, api::DeliveryQuery, delivery::D
 
 use super::harness::{PATIENCE, Receiver, Reply, START, World};
 
-/// Waits until the webhook is in a state.
-async fn becomes(world: &World, id: domain::WebhookId, state: WebhookState) -> domain::api::Webhook {
-    let reached = async {
-        let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
-        loop {
-            tick.tick().await;
-            let webhook = world.engine.webhook(&world.actor, id).await.unwrap();
-            if webhook.state == state {
-                return webhook;
-            }
-        }
-    };
-    tokio::time::timeout(PATIENCE, reached).await.expect("the state in time")
-}
-
 async fn count(world: &World, status: DeliveryState) -> usize {
     let query = DeliveryQuery { status: Some(status), ..DeliveryQuery::default() };
     world.engine.deliveries(&world.actor, query).await.unwrap().data.len()
@@ -182,7 +167,7 @@ async fn an_endpoint_that_keeps_failing_is_disabled_probed_and_enabled_when_it_i
         receiver.next().await;
         world.settled(&accepted[number], 1).await;
     }
-    let disabled = becomes(&world, id, WebhookState::Disabled).await;
+    let disabled = world.becomes(id, WebhookState::Disabled).await;
     assert_eq!(disabled.state_reason.as_deref(), Some("3 tries in a row failed"));
     assert_eq!((disabled.consecutive_failures, disabled.next_probe_at), (3, Some(START.plus_ms(60_000))));
     // What is published meanwhile queues up, and nothing is tried although retries are due.
@@ -193,10 +178,10 @@ async fn an_endpoint_that_keeps_failing_is_disabled_probed_and_enabled_when_it_i
     // The first probe fails; the second succeeds, and what was held is sent.
     world.clock.advance_ms(1);
     receiver.next().await;
-    let webhook = becomes(&world, id, WebhookState::Disabled).await;
+    let webhook = world.becomes(id, WebhookState::Disabled).await;
     assert_eq!(webhook.next_probe_at, Some(START.plus_ms(180_000)));
     world.clock.advance_ms(120_000);
-    let webhook = becomes(&world, id, WebhookState::Active).await;
+    let webhook = world.becomes(id, WebhookState::Active).await;
     assert_eq!((webhook.consecutive_failures, webhook.next_probe_at, webhook.state_reason), (0, None, None));
     for accepted in accepted.iter().chain([&held]) {
         let done = async {

@@ -45,7 +45,8 @@ pub(crate) async fn die(
 
 /// The rows of each webhook, which its count must equal.
 pub(crate) async fn counted(fresh: &Fresh) -> BTreeMap<Uuid, i64> {
-    let (rows, counts): (Vec<(Uuid, i64)>, Vec<(Uuid, i64)>) = raw!(fresh, conn => {
+    type Counts = Vec<(Uuid, i64)>;
+    let (rows, counts): (Counts, Counts) = raw!(fresh, conn => {
         (
             sqlx::query_as("select webhook_id, count(*) from dead_letters group by webhook_id")
                 .fetch_all(&mut *conn).await.unwrap(),
@@ -220,7 +221,7 @@ conformance! {
                 }
             }
         };
-        let (moved, _, _) = tokio::join!(
+        let (moved, (), ()) = tokio::join!(
             async { [tokio::join!(moving(0), moving(1), moving(2), moving(3))] },
             async { for round in 0..3 { dying(round).await; } },
             async { for round in 3..6 { dying(round).await; } },
