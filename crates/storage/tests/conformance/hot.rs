@@ -364,6 +364,18 @@ conformance! {
         assert_eq!((again.len(), store.settle(node, outcomes.into()).await.unwrap().failing), (3, vec![]));
     }
 
+    async fn what_waits_is_brought_forward(fresh) {
+        let store = &fresh.store;
+        let (organization, webhook) = hooked(fresh, 1).await;
+        let node = node(store, 900).await;
+        let new = [delivery(webhook, 1, false), delivery(webhook, 2, true)];
+        ingest(store, node, vec![event(organization, 40, new.to_vec())]).await;
+        assert_eq!(store.bring_forward(T0.plus_ms(40), 30).await.unwrap(), 0);
+        // The other one is held.
+        assert_eq!(store.bring_forward(T0.plus_ms(39), 30).await.unwrap(), 1);
+        assert_eq!(store.waiting().await.unwrap(), [(webhook, T0.plus_ms(10))]);
+    }
+
     async fn released_leases_are_claimed_again(fresh) {
         let store = &fresh.store;
         let (organization, webhook) = hooked(fresh, 1).await;
