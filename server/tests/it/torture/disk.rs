@@ -96,7 +96,7 @@ async fn nothing_is_lost_and_work_goes_on_when_there_is_room() {
         ledger.promise(load.finish().await);
         ledger.is_kept().await;
         let delivering = freed.elapsed();
-        println!("accepting after {accepting:?}, everything delivered after {delivering:?}");
+        eprintln!("accepting after {accepting:?}, everything delivered after {delivering:?}");
         assert!(accepting < RESUMED && delivering < RESUMED, "{accepting:?}, {delivering:?}");
         assert_eq!(ledger.repeated().await, 0, "nothing crashed, so nothing is repeated");
     }

@@ -72,7 +72,7 @@ async fn kill(database: Database, count: u32, between: usize, rounds: usize) {
         assert!(repeated <= killed_now * REPEATED, "{repeated} deliveries were repeated after {killed_now} kills");
         again += repeated;
     }
-    println!("{killed} kills, {} events, {again} deliveries repeated", numbers.load(Ordering::Relaxed));
+    eprintln!("{killed} kills, {} events, {again} deliveries repeated", numbers.load(Ordering::Relaxed));
     for node in nodes {
         node.signal("TERM").await;
         node.ends_well().await;

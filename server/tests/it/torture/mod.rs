@@ -44,7 +44,7 @@ impl Chance {
             },
             |seed| seed.parse().expect("TORTURE_SEED is a number"),
         );
-        println!("{test}: TORTURE_SEED={seed}");
+        eprintln!("{test}: TORTURE_SEED={seed}");
         Self(SeededEntropy::new(seed))
     }
 

@@ -45,7 +45,7 @@ async fn nothing_is_lost_and_work_goes_on_when_the_database_is_back() {
         ledger.promise(before.finish().await);
         ledger.is_kept().await;
         let delivering = back.elapsed();
-        println!("down for {down:?}, accepting after {accepting:?}, everything delivered after {delivering:?}");
+        eprintln!("down for {down:?}, accepting after {accepting:?}, everything delivered after {delivering:?}");
         assert!(accepting < RESUMED, "events are accepted only after {accepting:?}");
         assert!(delivering < RESUMED, "everything is delivered only after {delivering:?}");
         let repeated = ledger.repeated().await;
