@@ -1,10 +1,19 @@
-//! What `signalbox bench` needs of a database and the product does not: one that nobody used before.
+//! What `signalbox bench` needs of a database and the product does not: one that nobody used before, and a backlog or a
+//! history of millions of rows within minutes. Nothing else may call it: it goes past every rule.
 
 use std::str::FromStr;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
-use crate::{Result, StoreError};
+use domain::{OrganizationId, PublicId, Timestamp, WebhookId};
+
+use crate::{
+    Result, Store, StoreError,
+    db::{Db, writing},
+};
+
+/// Rows of each table in one transaction.
+const BATCH: i64 = 50_000;
 
 /// A PostgreSQL database of its own, dropped with this.
 #[derive(Debug)]
@@ -53,5 +62,104 @@ impl Drop for Scratch {
         if !matches!(dropping, Ok(Ok(Ok(())))) {
             tracing::warn!(database.name = self.name, "a database of the bench was not dropped");
         }
+    }
+}
+
+/// What [`Store::seed`] makes. Records are short: it is their number that is asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seed {
+    /// Deliveries that succeeded at their first try, with that try.
+    Finished,
+    /// Deliveries that are due and that nobody holds.
+    Pending,
+}
+
+impl Seed {
+    /// Statements that make the rows with the numbers from $1 until before $2, of organization $3 and webhook $4. Row n is of
+    /// the millisecond $5 + n.
+    fn statements(self, sqlite: bool) -> Vec<String> {
+        // Ids are UUIDv7s made of the row's millisecond and number; the variant's nibble keeps the two kinds apart.
+        let nibble = match self {
+            Self::Finished => 'a',
+            Self::Pending => 'b',
+        };
+        let (id, numbers, body, nothing) = if sqlite {
+            (
+                format!("unhex(printf('%012x7000{nibble}%015x', $5 + n, n))"),
+                "(with recursive number (n) as (select $1 union all select n + 1 from number where n + 1 < $2)
+                  select n from number)",
+                "cast('{\"event\":\"job.created\",\"data\":{\"seeded\":true}}' as blob)",
+                "x''",
+            )
+        } else {
+            (
+                format!("cast(lpad(to_hex($5 + n), 12, '0') || '7000{nibble}' || lpad(to_hex(n), 15, '0') as uuid)"),
+                "(select generate_series($1, $2 - 1) as n) as number",
+                "convert_to('{\"event\":\"job.created\",\"data\":{\"seeded\":true}}', 'UTF8')",
+                "''::bytea",
+            )
+        };
+        let state = match self {
+            Self::Finished => "'delivered', 1, $5 + n, 200, 3",
+            Self::Pending => "'pending', 0, null, null, null",
+        };
+        let last = match self {
+            Self::Finished => format!(
+                "insert into attempts (delivery_id, number, organization_id, started_at, duration_ms, timing, url,
+                     request_headers, response_status, response_headers, response_body, response_truncated)
+                 select {id}, 1, $3, $5 + n, 3, '{{}}', 'http://127.0.0.1/', '[]', 200, '[]', {nothing}, {} from {numbers}",
+                if sqlite { "0" } else { "false" }
+            ),
+            Self::Pending => format!(
+                "insert into queue (delivery_id, organization_id, webhook_id, due_at, earlier_attempts)
+                 select {id}, $3, $4, $5 + n, 0 from {numbers}"
+            ),
+        };
+        vec![
+            format!(
+                "insert into events (id, organization_id, event_type, body, deliveries)
+                 select {id}, $3, 'job.created', {body}, 1 from {numbers}"
+            ),
+            format!(
+                "insert into deliveries (id, organization_id, webhook_id, event_id, event_type, kind, state, attempts,
+                     finished_at, response_status, duration_ms)
+                 select {id}, $3, $4, {id}, 'job.created', 'event', {state} from {numbers}"
+            ),
+            last,
+        ]
+    }
+}
+
+impl Store {
+    /// Makes `count` deliveries to `webhook`, each with an event of its own, one in every millisecond up to `until`.
+    pub async fn seed(
+        &self,
+        seed: Seed,
+        count: u64,
+        organization: OrganizationId,
+        webhook: WebhookId,
+        until: Timestamp,
+    ) -> Result<()> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let start = until.plus_ms(count.saturating_neg()).millis();
+        let mut first = 0;
+        while first < count {
+            let end = first.saturating_add(BATCH).min(count);
+            let statements = seed.statements(!self.is_shared());
+            writing!(self, conn => {
+                for statement in statements {
+                    sqlx::query(AssertSqlSafe(statement))
+                        .bind(first).bind(end).bind(organization.uuid()).bind(webhook.uuid()).bind(start)
+                        .execute(&mut *conn).await?;
+                }
+                Ok(())
+            })?;
+            first = end;
+        }
+        if let Db::Postgres(pool) = &self.db {
+            // As it would have been done, little by little, while the history grew.
+            sqlx::query("vacuum analyze").execute(pool).await?;
+        }
+        Ok(())
     }
 }

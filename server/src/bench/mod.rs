@@ -9,6 +9,7 @@
 //! server as a [`process`], receivers ([`sink`]), events and how they are sent ([`load`]), and [`figures`].
 
 mod api;
+mod backlog;
 mod deliver;
 mod figures;
 mod load;
@@ -38,6 +39,8 @@ pub enum Scenario {
     Fanout(deliver::Fanout),
     /// A healthy webhook alone, and beside one that hangs with a long queue.
     Neighbour(neighbour::Neighbour),
+    /// `deliver` on a database with a large backlog and a long history, compared with an empty one.
+    Backlog(backlog::Backlog),
     /// Prompt, slow and failing webhooks, and some large events.
     Mixed(mixed::Mixed),
     /// Events at a fixed rate, whatever the answers: how long each takes from its scheduled moment to its arrival.
@@ -109,6 +112,7 @@ pub async fn run(scenario: Scenario) -> Result<(), BenchError> {
             Scenario::Deliver(deliver) => measure(deliver).await,
             Scenario::Fanout(fanout) => measure(fanout).await,
             Scenario::Neighbour(neighbour) => measure(neighbour).await,
+            Scenario::Backlog(backlog) => measure(backlog).await,
             Scenario::Mixed(mixed) => measure(mixed).await,
             Scenario::Rate(rate) => measure(rate).await,
             Scenario::Recover(recover) => measure(recover).await,

@@ -8,7 +8,7 @@ use domain::{
     api::{AttemptTiming, DeliveryKind, DeliveryQuery},
     delivery::{DeliveryState, ErrorClass},
 };
-use storage::{IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, Pulse, Settlement, Store};
+use storage::{IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, Pulse, Settlement, Store, seed::Seed};
 
 use crate::{
     Fresh,
@@ -362,6 +362,24 @@ conformance! {
             outcome.attempt.number = 2;
         }
         assert_eq!((again.len(), store.settle(node, outcomes.into()).await.unwrap().failing), (3, vec![]));
+    }
+
+    async fn what_is_seeded_is_like_what_happened(fresh) {
+        let store = &fresh.store;
+        let (organization, webhook) = hooked(fresh, 1).await;
+        let node = node(store, 900).await;
+        store.seed(Seed::Finished, 3, organization, webhook, T0).await.unwrap();
+        store.seed(Seed::Pending, 2, organization, webhook, T0).await.unwrap();
+        let page = store.deliveries(organization, &DeliveryQuery::default(), None, 10).await.unwrap();
+        let states = page.data.iter().filter(|one| one.status == DeliveryState::Delivered).count();
+        assert_eq!((page.data.len(), states), (5, 3));
+        let oldest = store.delivery_detail(organization, page.data[4].id).await.unwrap().unwrap();
+        assert_eq!((oldest.delivery.created_at, oldest.delivery.finished_at), (T0.plus_ms(-3), Some(T0.plus_ms(-3))));
+        assert_eq!((oldest.attempts_made[0].number, oldest.attempts_made[0].response_status), (1, Some(200)));
+        assert_eq!(store.waiting().await.unwrap(), [(webhook, T0.plus_ms(-2))]);
+        let claimed = store.claim(node, vec![webhook], 9, T0).await.unwrap();
+        assert_eq!((claimed.len(), claimed[0].event_type.as_str()), (2, "job.created"));
+        assert_eq!(claimed[1].body.as_deref(), Some(&br#"{"event":"job.created","data":{"seeded":true}}"#[..]));
     }
 
     async fn what_waits_is_brought_forward(fresh) {
