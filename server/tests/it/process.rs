@@ -86,15 +86,24 @@ impl Process {
 
     /// Waits until it logs `words`.
     pub(crate) async fn logs(&mut self, words: &str) {
+        self.logs_each(&[words]).await;
+    }
+
+    /// Waits until it has logged each of these, in any order.
+    pub(crate) async fn logs_each(&mut self, words: &[&str]) {
+        let mut awaited = words.to_vec();
         let found = async {
-            while let Some(line) = self.log.recv().await {
-                if line.contains(words) {
-                    return;
-                }
+            while !awaited.is_empty() {
+                let line = self.log.recv().await.unwrap_or_else(|| panic!("it never logged {awaited:?}"));
+                awaited.retain(|words| !line.contains(words));
             }
-            panic!("it never logged {words:?}");
         };
-        tokio::time::timeout(PATIENCE, found).await.expect("nothing is logged");
+        tokio::time::timeout(PATIENCE, found).await.unwrap_or_else(|_| panic!("it does not log each of {words:?}"));
+    }
+
+    /// What it logged until now is not waited for.
+    pub(crate) fn forget_log(&mut self) {
+        while self.log.try_recv().is_ok() {}
     }
 
     pub(crate) async fn ends_well(mut self) {

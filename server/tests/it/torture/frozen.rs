@@ -21,6 +21,8 @@ async fn a_late_outcome_is_refused_and_logged() {
         load.is_accepted(300).await;
         ledger.promise(load.finish().await);
         ledger.gets(REPEATED).await;
+        frozen.forget_log();
+        other.forget_log();
         frozen.signal("STOP").await;
         gate.cancel();
         other.logs("took back what a dead node held").await;
@@ -29,8 +31,7 @@ async fn a_late_outcome_is_refused_and_logged() {
         assert!(repeated <= REPEATED, "{repeated} deliveries were repeated, {REPEATED} were in flight");
 
         frozen.signal("CONT").await;
-        frozen.logs("a late outcome was refused").await;
-        frozen.logs("given up for dead").await;
+        frozen.logs_each(&["a late outcome was refused", "given up for dead"]).await;
         // It works again, and nothing of what it still had in hand was begun.
         let load = Load::start(vec![frozen.url.clone()], &numbers);
         load.is_accepted(50).await;
