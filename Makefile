@@ -13,7 +13,7 @@ NOT_IN_WASM := tokio|sqlx|axum|hyper|reqwest|ring|rustls|regex|chrono|storage|en
 BENCHES := deliver "deliver --batch 100 --events 100000" fanout neighbour mixed "rate 500" recover waiting
 
 .DELETE_ON_ERROR:
-.PHONY: run build dev check test bench release linker
+.PHONY: run build dev check test torture bench release linker
 
 run: release ## build the release and serve http://127.0.0.1:3000 with data in ./data
 	exec $(BINARY) serve
@@ -45,6 +45,11 @@ test: release ## every test: Rust on SQLite and a real PostgreSQL, then the brow
 	$(XTASK) postgres -- env SIGNALBOX_TEST_PYTHON=$(CARGO_TARGET_DIR)/python/bin/python SIGNALBOX_TEST_NODE_MODULES=$(CURDIR)/end2end/node_modules \
 		cargo test $(NATIVE)
 	SIGNALBOX_BIN=$(BINARY) PLAYWRIGHT_BROWSERS_PATH=$(CARGO_TARGET_DIR)/browsers npm --prefix end2end test
+
+torture: linker ## kills, restarts, full disks and frozen nodes, many rounds of each; TORTURE_ROUNDS and TORTURE_SEED are heard
+	$(XTASK) setup --tests
+	$(XTASK) postgres -- env TORTURE_ROUNDS=$${TORTURE_ROUNDS:-200} \
+		cargo test --package server --test it -- --test-threads=1 --nocapture torture::
 
 bench: release ## every figure of docs/BENCHMARKS.md on both databases, medians of three; the machine should do nothing else
 	@for scenario in $(BENCHES); do $(BINARY) bench $$scenario --rounds 3 || exit 1; done

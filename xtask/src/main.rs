@@ -17,7 +17,9 @@ const USAGE: &str = "\
 usage: cargo run -p xtask -- <command>
   setup [--tests] [--check]    install what is missing: for building; for `make test`; for `make check`
   web [--dev] [--budget]       build dist/: WASM, its JavaScript, CSS; --budget fails when they grew too large
-  postgres -- <command> …      run a command beside a throw-away PostgreSQL (SIGNALBOX_TEST_POSTGRES_URL)";
+  postgres -- <command> …      run a command beside a throw-away PostgreSQL (SIGNALBOX_TEST_POSTGRES_URL)
+  postgres-start <folder> <port>, postgres-stop <folder>
+                               one that outlives the command, for tests that stop it as a crash would";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
@@ -33,6 +35,8 @@ fn main() -> ExitCode {
             Some((program, rest)) => postgres::beside(program, rest),
             None => Err(USAGE.into()),
         },
+        Some((&"postgres-start", [folder, port])) => postgres::start(folder, port),
+        Some((&"postgres-stop", [folder])) => postgres::stop(folder),
         _ => Err(USAGE.into()),
     };
     outcome.unwrap_or_else(|error| {

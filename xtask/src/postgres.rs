@@ -1,6 +1,7 @@
 //! A throw-away PostgreSQL around one command: started in a temporary folder on a free port with the durability settings of
 //! a fresh installation (tests of crashes would prove nothing without fsync), stopped and removed however the command ends.
-//! It refuses to touch a PostgreSQL that is already running.
+//! It refuses to touch a PostgreSQL that it did not start. Tests that stop their server have one of their own, by
+//! `start` and `stop`.
 
 use crate::{
     Outcome,
@@ -11,6 +12,7 @@ use signal_hook::{
     iterator::Signals,
 };
 use std::{
+    env,
     ffi::OsStr,
     fs,
     net::TcpListener,
@@ -24,7 +26,8 @@ use tempfile::TempDir;
 /// PostgreSQL refuses to run as root; Debian's package brings this user.
 const USER: &str = "postgres";
 
-/// Runs a command with `SIGNALBOX_TEST_POSTGRES_URL` set, and returns its exit status.
+/// Runs a command with `SIGNALBOX_TEST_POSTGRES_URL` set, and returns its exit status. `SIGNALBOX_TEST_XTASK` names this
+/// program, for tests that want a server of their own to stop.
 pub fn beside(program: &str, arguments: &[&str]) -> Outcome<ExitCode> {
     // From here on Ctrl-C ends the command and not us, so that there is always someone to clean up.
     let mut signals = Signals::new([SIGHUP, SIGINT, SIGTERM])?;
@@ -34,6 +37,7 @@ pub fn beside(program: &str, arguments: &[&str]) -> Outcome<ExitCode> {
     }
     let mut command = Command::new(program);
     command.args(arguments).env("SIGNALBOX_TEST_POSTGRES_URL", server.url());
+    command.env("SIGNALBOX_TEST_XTASK", env::current_exe()?);
     let mut child = command.spawn().map_err(|error| format!("cannot start {}: {error}", line(&command)))?;
     let id = child.id().to_string();
     thread::spawn(move || {
@@ -47,54 +51,96 @@ pub fn beside(program: &str, arguments: &[&str]) -> Outcome<ExitCode> {
     Ok(u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from))
 }
 
+/// Starts a server in `folder` that outlives us; the first time, it is made there.
+pub fn start(folder: &str, port: &str) -> Outcome<ExitCode> {
+    let cluster = Cluster { programs: installed()?, folder: folder.into() };
+    if !cluster.data().exists() {
+        cluster.make()?;
+    }
+    // Only the server is stopped, never the machine, so that nothing written is lost. A start after a crash would wait until
+    // the whole disk is synchronized.
+    cluster.start(port.parse()?, "-c fsync=off")?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Stops the server in `folder` as a crash would: nothing is finished and nothing written.
+pub fn stop(folder: &str) -> Outcome<ExitCode> {
+    Cluster { programs: installed()?, folder: folder.into() }.stop()?;
+    Ok(ExitCode::SUCCESS)
+}
+
 struct Server {
-    programs: PathBuf,
-    folder: TempDir,
+    cluster: Cluster,
     port: u16,
+    _folder: TempDir,
 }
 
 impl Server {
     fn start() -> Outcome<Self> {
-        let programs = programs().ok_or(
-            "no PostgreSQL found (initdb): install it, on Debian and Ubuntu with `apt-get install postgresql`",
-        )?;
         let folder = tempfile::Builder::new().prefix("signalbox-postgres-").tempdir()?;
-        if is_root() {
-            let id = |flag| -> Outcome<u32> { Ok(quietly(Command::new("id").args([flag, USER]))?.parse()?) };
-            chown(folder.path(), Some(id("-u")?), Some(id("-g")?))?;
-        }
+        let cluster = Cluster { programs: installed()?, folder: folder.path().to_owned() };
         let port = TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
-        let server = Self { programs, folder, port };
-        let initdb = server.program("initdb");
-        quietly(
-            { initdb }
-                .args(["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username", USER])
-                .arg("--pgdata")
-                .arg(server.data()),
-        )?;
-        let options = format!(
-            "-c listen_addresses=127.0.0.1 -c port={port} -c max_connections=200 -c unix_socket_directories='{}'",
-            server.folder.path().display()
-        );
-        let log = server.folder.path().join("log");
-        // pg_ctl leaves its own stdout open in the server it starts: not a pipe of ours, or reading it would never end.
-        run(server
-            .program("pg_ctl")
-            .args(["start", "--silent", "--wait", "--options", &options])
-            .arg("--log")
-            .arg(&log)
-            .arg("--pgdata")
-            .arg(server.data()))
-        .map_err(|error| format!("{error}\n{}", fs::read_to_string(&log).unwrap_or_default()))?;
+        let server = Self { cluster, port, _folder: folder };
+        server.cluster.make()?;
+        server.cluster.start(port, "")?;
         Ok(server)
     }
 
     fn url(&self) -> String {
         format!("postgres://{USER}@127.0.0.1:{}/postgres", self.port)
     }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        if self.cluster.data().join("postmaster.pid").exists()
+            && let Err(error) = self.cluster.stop()
+        {
+            eprintln!("{error}");
+        }
+    }
+}
+
+/// What `initdb` made in a folder.
+struct Cluster {
+    programs: PathBuf,
+    folder: PathBuf,
+}
+
+impl Cluster {
+    fn make(&self) -> Outcome<()> {
+        if is_root() {
+            let id = |flag| -> Outcome<u32> { Ok(quietly(Command::new("id").args([flag, USER]))?.parse()?) };
+            chown(&self.folder, Some(id("-u")?), Some(id("-g")?))?;
+        }
+        let mut initdb = self.program("initdb");
+        initdb.args(["--auth=trust", "--encoding=UTF8", "--locale=C.UTF-8", "--username", USER]);
+        quietly(initdb.arg("--pgdata").arg(self.data())).map(drop)
+    }
+
+    fn start(&self, port: u16, more: &str) -> Outcome<()> {
+        let options = format!(
+            "-c listen_addresses=127.0.0.1 -c port={port} -c max_connections=200 -c unix_socket_directories='{}' {more}",
+            self.folder.display()
+        );
+        let log = self.folder.join("log");
+        // pg_ctl leaves its own stdout open in the server it starts: not a pipe of ours, or reading it would never end.
+        run(self
+            .program("pg_ctl")
+            .args(["start", "--silent", "--wait", "--options", &options])
+            .arg("--log")
+            .arg(&log)
+            .arg("--pgdata")
+            .arg(self.data()))
+        .map_err(|error| format!("{error}\n{}", fs::read_to_string(&log).unwrap_or_default()).into())
+    }
+
+    fn stop(&self) -> Outcome<()> {
+        quietly(self.program("pg_ctl").args(["stop", "--mode=immediate", "--pgdata"]).arg(self.data())).map(drop)
+    }
 
     fn data(&self) -> PathBuf {
-        self.folder.path().join("data")
+        self.folder.join("data")
     }
 
     fn program(&self, name: &str) -> Command {
@@ -106,20 +152,14 @@ impl Server {
         } else {
             Command::new(path)
         };
-        command.current_dir(self.folder.path());
+        command.current_dir(&self.folder);
         command
     }
 }
 
-impl Drop for Server {
-    fn drop(&mut self) {
-        if self.data().join("postmaster.pid").exists()
-            && let Err(error) =
-                quietly(self.program("pg_ctl").args(["stop", "--mode=immediate", "--pgdata"]).arg(self.data()))
-        {
-            eprintln!("{error}");
-        }
-    }
+fn installed() -> Outcome<PathBuf> {
+    let missing = "no PostgreSQL found (initdb): install it, on Debian and Ubuntu with `apt-get install postgresql`";
+    programs().ok_or_else(|| missing.into())
 }
 
 /// The newest of Debian's versions, else the one on `PATH`.

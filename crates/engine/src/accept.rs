@@ -187,7 +187,6 @@ async fn store(inner: &Arc<Inner>, batch: &mut Vec<Submission>) {
 }
 
 async fn commit(inner: &Arc<Inner>, calls: Vec<Submission>, whole: bool) {
-    let node = inner.node();
     let mut replies = Vec::with_capacity(calls.len());
     let mut events = Vec::with_capacity(calls.len());
     for call in calls {
@@ -195,6 +194,8 @@ async fn commit(inner: &Arc<Inner>, calls: Vec<Submission>, whole: bool) {
         events.extend(call.events);
     }
     let events: Arc<[NewEvent]> = events.into();
+    let _leasing = inner.leasing.read().await;
+    let node = inner.node();
     let stored = if whole {
         inner.store.ingest_whole(node, Arc::clone(&events)).await
     } else {
@@ -220,6 +221,7 @@ async fn commit(inner: &Arc<Inner>, calls: Vec<Submission>, whole: bool) {
         }
         Err(error) => {
             inner.cancel_leases(&events);
+            inner.unsure.notify_one();
             let error = refused(error);
             for (_, reply) in replies {
                 drop(reply.send(Err(error.clone())));

@@ -32,6 +32,7 @@ mod sources;
 mod webhooks;
 
 use std::{
+    collections::HashSet,
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
@@ -151,6 +152,12 @@ pub(crate) struct Inner {
     /// Time and number of the newest id.
     newest_id: AtomicU64,
     lanes: Mutex<Lanes<Job>>,
+    /// Tries that are in flight. Locked after the lanes.
+    begun: Mutex<HashSet<deliver::Try>>,
+    /// Read-locked from a statement that leases until what it leased is in hand.
+    leasing: tokio::sync::RwLock<()>,
+    /// Says that there may be leases that are not in hand.
+    unsure: Notify,
     submissions: mpsc::Sender<accept::Submission>,
     accept_room: Semaphore,
     settler: mpsc::Sender<deliver::Tried>,
@@ -279,6 +286,9 @@ impl Engine {
             called_at: AtomicI64::new(0),
             newest_id: AtomicU64::new(0),
             lanes: Mutex::new(Lanes::new(limits)),
+            begun: Mutex::default(),
+            leasing: tokio::sync::RwLock::default(),
+            unsure: Notify::new(),
             submissions,
             accept_room: Semaphore::new(accept::QUEUE_KB),
             settler,
@@ -303,6 +313,7 @@ impl Engine {
         inner.workers.spawn(deliver::settle(Arc::clone(inner), tried));
         inner.workers.spawn(deliver::claim(Arc::clone(inner)));
         inner.workers.spawn(deliver::pace(Arc::clone(inner)));
+        inner.workers.spawn(deliver::take_stock(Arc::clone(inner)));
         inner.workers.spawn(deliver::probe(Arc::clone(inner)));
         inner.workers.spawn(forget_idempotency_keys(Arc::clone(inner)));
         inner.workers.spawn(follow_routing(Arc::clone(inner)));

@@ -24,6 +24,11 @@ impl Database {
         Self { url, folder, server: None }
     }
 
+    /// One that somebody else takes away.
+    pub(crate) fn at(url: String) -> Self {
+        Self { url, folder: tempfile::tempdir().unwrap(), server: None }
+    }
+
     /// `None`, and a word about it, when no PostgreSQL is given.
     pub(crate) fn postgres() -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);

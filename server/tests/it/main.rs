@@ -9,7 +9,7 @@ mod aliases;
 mod auth;
 mod bad_input;
 mod browser;
-mod crash;
+mod cluster;
 mod database;
 mod events;
 mod harness;
@@ -21,6 +21,7 @@ mod operations;
 mod process;
 mod receiver;
 mod receivers;
+mod torture;
 mod webhooks;
 
 /// Runs each named `async fn name(app: &App)` on SQLite and on PostgreSQL, as `name::sqlite` and `name::postgres`.

@@ -5,9 +5,10 @@ use std::{path::Path, process::Output, process::Stdio};
 use http::Method;
 use serde_json::json;
 use tokio::{
-    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader},
     net::TcpListener,
     process::{Child, ChildStderr, Command},
+    sync::mpsc,
 };
 
 use crate::{
@@ -18,11 +19,17 @@ use crate::{
 
 /// The binary in an environment without settings, ready to be given some.
 pub(crate) fn signalbox(folder: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_signalbox"));
+    signalbox_under(&[], folder, arguments)
+}
+
+/// The same, started by another program that is given the binary and its arguments behind its own.
+pub(crate) fn signalbox_under(starter: &[&str], folder: &Path, arguments: &[&str]) -> Command {
+    let words = [starter, &[env!("CARGO_BIN_EXE_signalbox")], arguments].concat();
+    let mut command = Command::new(words[0]);
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SIGNALBOX_")) {
         command.env_remove(name);
     }
-    command.args(arguments).current_dir(folder).kill_on_drop(true);
+    command.args(&words[1..]).current_dir(folder).kill_on_drop(true);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     command
 }
@@ -33,29 +40,35 @@ pub(crate) struct Process {
     pub(crate) url: String,
     /// What it printed below the first line.
     setup: Option<String>,
-    log: Lines<BufReader<ChildStderr>>,
+    /// Read as it is written: a full pipe would stop the server.
+    log: mpsc::UnboundedReceiver<String>,
 }
 
 impl Process {
     pub(crate) async fn serve(database: &Database) -> Self {
-        Self::start(
-            signalbox(database.folder.path(), &["serve"])
-                .env("SIGNALBOX_DATABASE_URL", &database.url)
-                .env("SIGNALBOX_BOOTSTRAP_API_KEY", ADMIN),
-        )
-        .await
+        Self::start(&mut Self::command(database, &[])).await
     }
 
-    async fn start(command: &mut Command) -> Self {
-        command.env("SIGNALBOX_LISTEN", "127.0.0.1:0").env("SIGNALBOX_ALLOW_NETWORKS", "127.0.0.0/8");
+    /// The command of [`Self::serve`], given to another program.
+    pub(crate) fn command(database: &Database, starter: &[&str]) -> Command {
+        let mut command = signalbox_under(starter, database.folder.path(), &["serve"]);
+        command
+            .env("SIGNALBOX_DATABASE_URL", &database.url)
+            .env("SIGNALBOX_BOOTSTRAP_API_KEY", ADMIN)
+            .env("SIGNALBOX_LISTEN", "127.0.0.1:0")
+            .env("SIGNALBOX_ALLOW_NETWORKS", "127.0.0.0/8");
+        command
+    }
+
+    pub(crate) async fn start(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap()).lines();
+        let mut log = follow(child.stderr.take().unwrap());
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
         let ready = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it does not get ready").unwrap();
         let Some(ready) = ready else {
             let output = child.wait_with_output().await.unwrap();
             let mut text = String::new();
-            while let Some(line) = log.next_line().await.unwrap() {
+            while let Some(line) = log.recv().await {
                 text.push_str(&line);
             }
             panic!("it ended with {}: {text}", output.status);
@@ -71,9 +84,10 @@ impl Process {
         assert!(Command::new("kill").args(["-s", name, &id]).status().await.unwrap().success());
     }
 
-    async fn logs(&mut self, words: &str) {
+    /// Waits until it logs `words`.
+    pub(crate) async fn logs(&mut self, words: &str) {
         let found = async {
-            while let Some(line) = self.log.next_line().await.unwrap() {
+            while let Some(line) = self.log.recv().await {
                 if line.contains(words) {
                     return;
                 }
@@ -83,10 +97,23 @@ impl Process {
         tokio::time::timeout(PATIENCE, found).await.expect("nothing is logged");
     }
 
-    async fn ends_well(mut self) {
+    pub(crate) async fn ends_well(mut self) {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it does not end").unwrap();
         assert!(status.success(), "{status}");
     }
+}
+
+/// The lines of what a process logs.
+fn follow(log: ChildStderr) -> mpsc::UnboundedReceiver<String> {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    let mut lines = BufReader::new(log).lines();
+    tokio::spawn(async move {
+        while let Ok(Some(line)) = lines.next_line().await {
+            // Nobody may be interested.
+            drop(sender.send(line));
+        }
+    });
+    receiver
 }
 
 async fn run(command: &mut Command) -> Output {
@@ -273,7 +300,7 @@ async fn the_other_commands() {
     let key = key.trim();
     assert!(key.starts_with("sbk_"), "{key}");
 
-    let process = Process::start(&mut signalbox(&["serve"])).await;
+    let process = Process::start(signalbox(&["serve"]).env("SIGNALBOX_LISTEN", "127.0.0.1:0")).await;
     assert_eq!(process.setup, None, "there is an owner");
     let send = ["events", "send", "--url", &process.url, "--key", key, "--event"];
     let by_environment = ["events", "send", "--url", &process.url, "--event", "job.created", "--data", "{\"a\":1}"];

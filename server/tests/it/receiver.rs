@@ -4,6 +4,7 @@ use std::{
     convert::Infallible,
     net::SocketAddr,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use axum::{
@@ -45,8 +46,8 @@ struct Shared {
     gate: Mutex<CancellationToken>,
 }
 
-/// Listens on a port of its own. What it answers is in the path: `/status/<code>`, `/endless`, `/bomb`, `/cut`;
-/// everything else is 200.
+/// Listens on a port of its own. What it answers is in the path: `/status/<code>`, `/after/<ms>`, `/endless`, `/bomb`,
+/// `/cut`; everything else is 200.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     hits: mpsc::UnboundedReceiver<Hit>,
@@ -113,6 +114,9 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     drop(shared.hits.send(hit));
     let gate = shared.gate.lock().unwrap().clone();
     gate.cancelled().await;
+    if let Some(pause) = path.strip_prefix("/after/") {
+        tokio::time::sleep(Duration::from_millis(pause.parse().unwrap())).await;
+    }
     let scripted = {
         let mut script = shared.script.lock().unwrap();
         (!script.is_empty()).then(|| script.remove(0))

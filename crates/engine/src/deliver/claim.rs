@@ -22,13 +22,22 @@ const PER_WEBHOOK: usize = 256;
 /// How soon a queue whose head another node holds is looked at again, in milliseconds.
 const HELD_ELSEWHERE_MS: i64 = 250;
 
+/// A clock that is set back by less is waited for, in milliseconds.
+const SET_BACK_MS: i64 = 1_000;
+
 /// Runs until the engine stops.
 pub(crate) async fn run(inner: Arc<Inner>) {
+    let mut latest = inner.clock.now();
     loop {
-        let pause = match fetch(&inner).await {
+        let fetched = match follow_clock(&inner, &mut latest).await {
+            Ok(()) => fetch(&inner).await,
+            Err(error) => Err(error),
+        };
+        let pause = match fetched {
             Ok(pause) => pause,
             Err(error) => {
                 tracing::error!(%error, "due deliveries cannot be fetched; trying again");
+                inner.unsure.notify_one();
                 POLL
             }
         };
@@ -38,6 +47,18 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// What waits was dated by the clock as it was. When that is set back, it would wait for so much longer.
+async fn follow_clock(inner: &Inner, latest: &mut Timestamp) -> storage::Result<()> {
+    let now = inner.clock.now();
+    let back_ms = latest.since_ms(now);
+    if back_ms >= SET_BACK_MS {
+        let moved = inner.store.bring_forward(now, back_ms).await?;
+        tracing::warn!(back_ms, moved, "the clock was set back; what waits is due so much earlier");
+    }
+    *latest = now;
+    Ok(())
 }
 
 /// Claims what is due and fits; answers how long there is nothing to do.
@@ -83,6 +104,7 @@ async fn fetch(inner: &Arc<Inner>) -> storage::Result<Duration> {
         in_order.truncate(WEBHOOKS);
         let per_webhook = (DELIVERIES / (due.len() + in_order.len())).min(PER_WEBHOOK).min(half_a_lane).max(1);
         let per_webhook = u32::try_from(per_webhook).unwrap_or(u32::MAX);
+        let _leasing = inner.leasing.read().await;
         let node = inner.node();
         let was_blocked = blocked.len();
         let mut claimed =

@@ -312,6 +312,11 @@ impl<J> Lanes<J> {
         self.rule(|_| None).len()
     }
 
+    /// What has not started.
+    pub(crate) fn waiting(&self) -> impl Iterator<Item = &J> {
+        self.by_webhook.values().flat_map(|lane| lane.jobs.iter().map(|(job, _)| job))
+    }
+
     /// Requests in flight, and deliveries in hand.
     pub(crate) fn load(&self) -> (usize, usize) {
         (self.in_flight, self.in_hand)

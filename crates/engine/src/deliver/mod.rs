@@ -7,7 +7,7 @@
 //!
 //! When a process dies, its leases are taken back and the deliveries are tried again: at least once, never lost. When the
 //! database is away, outcomes are kept and stored when it is back; meanwhile nothing new starts, because the places they
-//! take are bounded.
+//! take are bounded. Leases whose statement failed on the way are found by [`stock`].
 
 mod attempt;
 mod claim;
@@ -15,6 +15,7 @@ mod heartbeat;
 mod lanes;
 mod probe;
 mod settle;
+mod stock;
 
 use std::{
     collections::HashMap,
@@ -34,12 +35,16 @@ pub(crate) use heartbeat::{TTL_MS as LEASE_MS, run as heartbeat};
 pub(crate) use lanes::{Lanes, Limits, Rules};
 pub(crate) use probe::run as probe;
 pub(crate) use settle::run as settle;
+pub(crate) use stock::run as take_stock;
 use storage::{Claimed, NextStep, Settlement};
 
 use crate::{Inner, routing::Endpoint};
 
 /// Longest sleep of [`pace`], in milliseconds: the clock may be set.
 const LONGEST_PAUSE_MS: i64 = 1_000;
+
+/// A try that was begun: by whom, of what, and its number.
+pub(crate) type Try = (NodeId, DeliveryId, u32);
 
 /// A delivery in hand: leased to this node, waiting for its turn or in flight.
 pub(crate) struct Job {
@@ -85,6 +90,11 @@ impl Job {
         self.earlier_attempts == 0 && endpoint.is_too_old(self.id, at)
     }
 
+    /// The try that it is for.
+    fn begins(&self) -> Try {
+        (self.node, self.id, self.attempts + 1)
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         self.body.as_ref().map_or(0, Bytes::len)
     }
@@ -110,6 +120,10 @@ pub(crate) struct Tried {
 }
 
 impl Tried {
+    fn begun(&self) -> Try {
+        (self.node, self.settlement.delivery, self.settlement.attempt.number)
+    }
+
     fn view(&self) -> Delivery {
         let settlement = &self.settlement;
         let (status, next_attempt_at, finished_at) = match settlement.next {
@@ -153,25 +167,28 @@ impl Inner {
                 }
                 return;
             };
+            self.begun().insert(job.begins());
             drop(lanes);
             let inner = Arc::clone(self);
             self.tasks.spawn(async move {
-                let webhook = job.webhook;
+                let (begun, webhook) = (job.begins(), job.webhook);
                 match inner.carry_out(job, bytes).await {
                     // The settler lives until the last job is done, and ends the job when its outcome is stored.
                     Some(tried) => drop(inner.settler.send(tried).await),
-                    None => inner.finished([(webhook, bytes)]),
+                    None => inner.finished([(begun, webhook, bytes)]),
                 }
             });
         }
     }
 
     /// Frees the places of jobs that are done, and starts what may start now.
-    pub(crate) fn finished(self: &Arc<Self>, jobs: impl IntoIterator<Item = (WebhookId, usize)>) {
+    pub(crate) fn finished(self: &Arc<Self>, jobs: impl IntoIterator<Item = (Try, WebhookId, usize)>) {
         let mut fetch_more = false;
         {
             let mut lanes = self.lanes();
-            for (webhook, bytes) in jobs {
+            let mut begun = self.begun();
+            for (ended, webhook, bytes) in jobs {
+                begun.remove(&ended);
                 fetch_more |= lanes.finish(webhook, bytes);
             }
         }
@@ -193,7 +210,7 @@ impl Inner {
             by_node.entry(job.node).or_default().push(job.id);
         }
         for (node, deliveries) in by_node {
-            noted(node, self.store.release(node, Some(deliveries)).await);
+            self.noted(node, self.store.release(node, Some(deliveries)).await);
         }
         self.claimer.notify_one();
     }
@@ -216,12 +233,12 @@ impl Inner {
         }
         let snapshot = self.routing.current();
         let Some(endpoint) = snapshot.endpoint(job.webhook) else {
-            noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
+            self.noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
             return None;
         };
         let now = self.clock.now();
         if job.is_too_old(endpoint, now) {
-            noted(job.node, self.store.discard(job.node, vec![job.id], now).await);
+            self.noted(job.node, self.store.discard(job.node, vec![job.id], now).await);
             return None;
         }
         if endpoint.state != WebhookState::Active && !job.probe {
@@ -233,7 +250,7 @@ impl Inner {
             None => match self.store.event_body(job.organization, job.event).await {
                 Ok(Some(body)) => body,
                 Ok(None) => {
-                    noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
+                    self.noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);
                     return None;
                 }
                 Err(error) => {
@@ -271,12 +288,5 @@ pub(crate) async fn pace(inner: Arc<Inner>) {
             () = inner.pacer.notified() => {}
             () = tokio::time::sleep(pause.unwrap_or_default()), if pause.is_some() => inner.pump(),
         }
-    }
-}
-
-/// A lease that could not be given back is taken back when this node stops, so that failing here loses nothing.
-fn noted(node: NodeId, outcome: storage::Result<()>) {
-    if let Err(error) = outcome {
-        tracing::warn!(%error, node.id = %node, "a lease was not given back; it is taken back later");
     }
 }

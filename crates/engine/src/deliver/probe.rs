@@ -36,6 +36,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
                 && let Err(error) = probe(&inner, endpoint, due_at, now).await
             {
                 tracing::warn!(%error, webhook.id = %endpoint.webhook, "an endpoint that failed was not tried again");
+                inner.unsure.notify_one();
             }
         }
     }
@@ -48,6 +49,7 @@ async fn probe(inner: &Arc<Inner>, endpoint: &Endpoint, due_at: Timestamp, now: 
         return inner.refresh_routing().await;
     }
     inner.refresh_routing().await?;
+    let _leasing = inner.leasing.read().await;
     let node = inner.node();
     let claimed = if endpoint.options.ordered {
         inner.store.claim_in_order(node, endpoint.webhook, 1, now).await?.0

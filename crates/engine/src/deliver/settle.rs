@@ -56,7 +56,7 @@ async fn store(inner: &Arc<Inner>, node: domain::NodeId, batch: Vec<Tried>) {
         }
     };
     let behind = hold_back(inner, &batch);
-    inner.finished(batch.iter().map(|tried| (tried.settlement.webhook, tried.bytes)));
+    inner.finished(batch.iter().map(|tried| (tried.begun(), tried.settlement.webhook, tried.bytes)));
     if !behind.is_empty() {
         inner.give_back(behind).await;
     }

@@ -29,6 +29,8 @@ with result as (
         response_status, response_headers, response_body, response_truncated, error, error_detail)
     select delivery_id, number, organization_id, started_at, duration_ms, timing, url, request_headers,
         response_status, response_headers, response_body, response_truncated, error, error_detail from mine
+    -- A claim may have read the number of tries just before another node stored one.
+    on conflict do nothing
 ), died as (
     insert into dead_letters (organization_id, delivery_id, webhook_id, died_at)
     select organization_id, delivery_id, webhook_id, finished_at from mine where state = 'dead_letter'

@@ -489,6 +489,23 @@ impl Store {
         Ok((claimed, head.map(Timestamp::from_millis)))
     }
 
+    /// Makes due `by_ms` earlier what is due after `now` and held by nobody. Answers how many.
+    pub async fn bring_forward(&self, now: Timestamp, by_ms: i64) -> Result<u64> {
+        writing!(self, conn => {
+            let done = sqlx::query("update queue set due_at = due_at - $2 where node_id is null and due_at > $1")
+                .bind(now.millis()).bind(by_ms).execute(&mut *conn).await?;
+            Ok(done.rows_affected())
+        })
+    }
+
+    /// What `node` has leased. It looks through the whole queue: for after a failure.
+    pub async fn leased(&self, node: NodeId) -> Result<Vec<DeliveryId>> {
+        let ids: Vec<Uuid> = reading!(self, db => sqlx::query_scalar(
+            "select delivery_id from queue where node_id = $1",
+        ).bind(node.uuid()).fetch_all(db).await)?;
+        Ok(ids.into_iter().map(DeliveryId::from_uuid).collect())
+    }
+
     /// Gives back leases of `node` without a try: those of `deliveries`, or all it has.
     pub async fn release(&self, node: NodeId, deliveries: Option<Vec<DeliveryId>>) -> Result<()> {
         writing!(self, conn => {

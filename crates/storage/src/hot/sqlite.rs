@@ -336,6 +336,7 @@ async fn insert_attempts(conn: &mut SqliteConnection, chunk: &[&Settlement]) -> 
             .push_bind(attempt.error.map(domain::delivery::ErrorClass::as_str))
             .push_bind(attempt.error_detail.as_deref());
     })
+    .push(" on conflict do nothing")
     .build()
     .execute(conn)
     .await?;

@@ -266,6 +266,24 @@ conformance! {
         assert_eq!(store.webhook(organization, webhook, T0.plus_ms(100_000)).await.unwrap().unwrap().failed_30d, 2);
     }
 
+    /// A claim may have read how many tries there were just before another node stored one: its outcome is one of many in a
+    /// batch, and must not hold up the others.
+    async fn an_outcome_with_the_number_of_another_is_no_obstacle(fresh) {
+        let store = &fresh.store;
+        let (organization, webhook) = hooked(fresh, 1).await;
+        let node = node(store, 900).await;
+        let new = [delivery(webhook, 5, true), delivery(webhook, 6, true)];
+        ingest(store, node, vec![event(organization, 4, new.to_vec())]).await;
+        let failed = settlement(organization, webhook, new[0].id, Some(ErrorClass::Server), NextStep::RetryAt(T0));
+        store.settle(node, Arc::from([failed])).await.unwrap();
+        assert_eq!(store.claim(node, vec![webhook], 9, T0).await.unwrap().len(), 1);
+        let done = |n: usize| settlement(organization, webhook, new[n].id, None, NextStep::End(DeliveryState::Delivered, T0));
+        assert_eq!(store.settle(node, Arc::from([done(0), done(1)])).await.unwrap().counted, [true; 2]);
+        assert!(store.waiting().await.unwrap().is_empty());
+        let attempts = store.delivery_detail(organization, new[0].id).await.unwrap().unwrap().attempts_made;
+        assert_eq!(attempts.iter().map(|one| (one.number, one.error)).collect::<Vec<_>>(), [(1, Some(ErrorClass::Server))]);
+    }
+
     async fn a_large_settlement_counts_each(fresh) {
         let store = &fresh.store;
         let (organization, webhook) = hooked(fresh, 1).await;
@@ -346,6 +364,18 @@ conformance! {
         assert_eq!((again.len(), store.settle(node, outcomes.into()).await.unwrap().failing), (3, vec![]));
     }
 
+    async fn what_waits_is_brought_forward(fresh) {
+        let store = &fresh.store;
+        let (organization, webhook) = hooked(fresh, 1).await;
+        let node = node(store, 900).await;
+        let new = [delivery(webhook, 1, false), delivery(webhook, 2, true)];
+        ingest(store, node, vec![event(organization, 40, new.to_vec())]).await;
+        assert_eq!(store.bring_forward(T0.plus_ms(40), 30).await.unwrap(), 0);
+        // The other one is held.
+        assert_eq!(store.bring_forward(T0.plus_ms(39), 30).await.unwrap(), 1);
+        assert_eq!(store.waiting().await.unwrap(), [(webhook, T0.plus_ms(10))]);
+    }
+
     async fn released_leases_are_claimed_again(fresh) {
         let store = &fresh.store;
         let (organization, webhook) = hooked(fresh, 1).await;
@@ -353,6 +383,8 @@ conformance! {
         let new = [delivery(webhook, 1, true), delivery(webhook, 2, true)];
         ingest(store, node, vec![event(organization, 4, new.to_vec())]).await;
         store.release(node, Some(vec![new[0].id])).await.unwrap();
+        assert_eq!(store.leased(node).await.unwrap(), [new[1].id]);
+        assert_eq!(store.leased(id(901)).await.unwrap(), []);
         assert_eq!(store.claim(node, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().len(), 1);
         store.release(node, None).await.unwrap();
         assert_eq!(store.claim(node, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().len(), 2);
