@@ -17,11 +17,13 @@ mod event_types;
 mod events;
 pub mod http;
 mod inspector;
+mod jobs;
 mod live;
 mod members;
 mod metrics;
 mod overview;
 mod paging;
+mod replays;
 mod retry_policy;
 mod routing;
 pub mod secrets;
@@ -42,11 +44,13 @@ use std::{
 
 pub use actor::{Actor, Who};
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
+pub use dead_letters::Handled;
 use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError};
 pub use inspector::InspectorHit;
 use ipnet::IpNet;
 pub use live::{LiveEvent, LiveMessage};
 pub use metrics::Metrics;
+pub use replays::Replayed;
 pub use sessions::{NewSession, Origin};
 pub use setup::{Bootstrap, Setup};
 use storage::{Store, StoreError, Wake};
@@ -152,6 +156,7 @@ pub(crate) struct Inner {
     settler: mpsc::Sender<deliver::Tried>,
     claimer: Notify,
     pacer: Notify,
+    jobber: Notify,
     /// Tasks that send.
     tasks: TaskTracker,
     /// Workers that run for as long as the engine.
@@ -274,6 +279,7 @@ impl Engine {
             settler,
             claimer: Notify::new(),
             pacer: Notify::new(),
+            jobber: Notify::new(),
             tasks: TaskTracker::new(),
             workers: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -294,6 +300,7 @@ impl Engine {
         inner.workers.spawn(deliver::claim(Arc::clone(inner)));
         inner.workers.spawn(deliver::pace(Arc::clone(inner)));
         inner.workers.spawn(deliver::probe(Arc::clone(inner)));
+        inner.workers.spawn(jobs::run(Arc::clone(inner)));
         inner.workers.spawn(forget_idempotency_keys(Arc::clone(inner)));
         inner.workers.spawn(follow_routing(Arc::clone(inner)));
         inner.workers.spawn(listen(Arc::clone(inner)));

@@ -6,3 +6,4 @@ mod delivery;
 mod harness;
 mod lifecycle;
 mod pace;
+mod replays;
