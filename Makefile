@@ -10,6 +10,8 @@ WASM := --package frontend --package app --features app/hydrate --target wasm32-
 # Server machinery that would make the download larger or fail in the browser.
 NOT_IN_WASM := tokio|sqlx|axum|hyper|reqwest|ring|rustls|regex|chrono|storage|engine
 
+BENCHES := deliver "deliver --batch 100 --events 100000" fanout neighbour mixed "rate 500" recover waiting
+
 .DELETE_ON_ERROR:
 .PHONY: run build dev check test bench release linker
 
@@ -44,10 +46,11 @@ test: release ## every test: Rust on SQLite and a real PostgreSQL, then the brow
 		cargo test $(NATIVE)
 	SIGNALBOX_BIN=$(BINARY) PLAYWRIGHT_BROWSERS_PATH=$(CARGO_TARGET_DIR)/browsers npm --prefix end2end test
 
-bench: release ## delivery figures on both databases
-	$(BINARY) bench deliver
+bench: release ## every figure of docs/BENCHMARKS.md on both databases, medians of three; the machine should do nothing else
+	@for scenario in $(BENCHES); do $(BINARY) bench $$scenario --rounds 3 || exit 1; done
 	$(XTASK) setup --tests
-	$(XTASK) postgres -- sh -c '$(BINARY) bench deliver --database "$$SIGNALBOX_TEST_POSTGRES_URL"'
+	@$(XTASK) postgres -- sh -c 'for scenario in $(BENCHES); do \
+		$(BINARY) bench $$scenario --rounds 3 --database "$$SIGNALBOX_TEST_POSTGRES_URL" || exit 1; done'
 
 release: linker
 	$(XTASK) setup

@@ -42,6 +42,7 @@ pub const GROUPS: [Group; 4] = [
             place("w", "Webhooks", "/webhooks", "webhook"),
             place("e", "Events", "/events", "zap"),
             place("d", "Deliveries", "/deliveries", "send"),
+            place("r", "Retry policy", "/retry-policy", "retry"),
             place("i", "Inspector", "/inspector", "scan"),
         ],
     },

@@ -7,6 +7,7 @@
 
 mod calls;
 mod components;
+mod delay_text;
 mod error;
 mod json_text;
 mod keyboard;
@@ -120,6 +121,7 @@ pub fn App() -> AnyView {
                         <Route path=path!("/deliveries/:id") view=pages::deliveries::one::Delivery ssr=SsrMode::Async />
                         <Route path=path!("/events") view=pages::events::Events ssr=SsrMode::Async />
                         <Route path=path!("/events/:id") view=pages::events::one::Event ssr=SsrMode::Async />
+                        <Route path=path!("/retry-policy") view=pages::retry_policy::RetryPolicy ssr=SsrMode::Async />
                         <Route path=path!("/inspector") view=pages::inspector::Inspector ssr=SsrMode::Async />
                         <Route path=path!("/api") view=pages::api::Api ssr=SsrMode::Async />
                         <Route path=path!("/settings") view=pages::settings::Settings ssr=SsrMode::Async />

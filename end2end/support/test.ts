@@ -125,9 +125,9 @@ export function unique(name: string): string {
 /** Expects `message` at a field, tied to it for assistive technology. */
 export async function expectFieldError(field: Locator, message: string): Promise<void> {
   await expect(field).toHaveAttribute("aria-invalid", "true");
-  // The hint, if there is one, comes first.
+  // The hint or the unit, if there is one, comes first.
   const words = message.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  await expect(field).toHaveAccessibleDescription(new RegExp(`(^|[.?] )${words}$`));
+  await expect(field).toHaveAccessibleDescription(new RegExp(`(^|[.?] |^(attempts|seconds|days|per second|failures) )${words}$`));
 }
 
 /** What opens and closes a `<details>`. It has no role of its own. */

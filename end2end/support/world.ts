@@ -71,6 +71,8 @@ export function screens({ webhook, broken, delivered, deadLetter, event }: World
     { name: "deliveries, none found", path: `/deliveries?status=held`, heading: "Deliveries" },
     { name: "delivery", path: `/deliveries/${delivered}`, heading: "approval.delegated" },
     { name: "dead letter", path: `/deliveries/${deadLetter}`, heading: "approval.delegated" },
+    { name: "retry policy", path: "/retry-policy", heading: "Retry Configuration" },
+    { name: "retry policy, a list", path: "/retry-policy?preset=Standard%20Webhooks", heading: "Retry Configuration" },
     { name: "inspector", path: "/inspector", heading: "Inspector" },
     { name: "API keys", path: "/api", heading: "API" },
     { name: "settings", path: "/settings", heading: "Settings" },

@@ -114,6 +114,12 @@ test("refused forms and open confirmations", async ({ signedIn: page, goto, worl
   await disclosure(page, "Delete webhook").click();
   await expectAccessible(page);
 
+  await goto("/retry-policy");
+  await page.getByLabel("Max Retries").fill("");
+  await page.getByRole("button", { name: "Save Changes" }).click();
+  await expect(page.getByLabel("Max Retries")).toHaveAttribute("aria-invalid", "true");
+  await expectAccessible(page);
+
   await goto(`/webhooks/${world.webhook}?tab=secret`);
   await disclosure(page, "Regenerate secret").click();
   await page.getByRole("button", { name: "Regenerate", exact: true }).click();

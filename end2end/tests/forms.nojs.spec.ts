@@ -216,6 +216,30 @@ test("search, filters and paging are plain links and forms", async ({ signedIn: 
   await expect(page).toHaveURL(`/deliveries?webhook_id=${id}`);
 });
 
+test("the retry policy: a preset, a refusal that keeps what was typed, saved", async ({ signedIn: page, api }) => {
+  const before = await api.call("GET", "/api/v1/retry-policy");
+  await page.goto("/retry-policy");
+  await page.getByRole("link", { name: "Patient" }).click();
+  await expect(page.getByRole("radio", { name: "List of delays" })).toBeChecked();
+  await expect(page.getByLabel("Delays", { exact: true })).toHaveValue("1m, 5m, 15m, 1h, 4h, 1d");
+  await expect(page.getByRole("table", { name: "Retry times" }).getByRole("row")).toHaveCount(7);
+  await page.getByRole("radio", { name: "Fixed delay" }).check();
+  await page.getByLabel("Max Retries").fill("12");
+  await page.getByRole("textbox", { name: "Delay", exact: true }).fill("20");
+  await page.getByRole("checkbox", { name: "4xx Client Errors (usually not retriable)" }).check();
+  await page.getByRole("button", { name: "Save Changes" }).click();
+  await expectFieldError(page.getByLabel("Max Retries"), "Maximum retry count is 10");
+  await expect(page.getByRole("radio", { name: "Fixed delay" })).toBeChecked();
+  await expect(page.getByRole("textbox", { name: "Delay", exact: true })).toHaveValue("20");
+  await expect(page.getByRole("checkbox", { name: "4xx Client Errors (usually not retriable)" })).toBeChecked();
+  await page.getByLabel("Max Retries").fill("2");
+  await page.getByRole("button", { name: "Save Changes" }).click();
+  await expect(page).toHaveURL("/retry-policy");
+  const stored = { strategy: "fixed", max_retries: 2, initial_delay_s: 20, retry_on: { client_errors: true } };
+  expect(await api.call("GET", "/api/v1/retry-policy")).toMatchObject(stored);
+  await api.call("PUT", "/api/v1/retry-policy", before);
+});
+
 test("the theme, and clearing the Inspector", async ({ signedIn: page, api }) => {
   await page.goto("/webhooks");
   await page.getByRole("button", { name: "Account of Owner" }).click();

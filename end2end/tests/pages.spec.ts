@@ -10,7 +10,7 @@ const heading = (page: Page) => page.getByRole("heading", { level: 1 });
 /** What the page says, without how long ago things were. */
 async function content(page: Page): Promise<string> {
   const snapshot = await page.getByRole("main").ariaSnapshot();
-  return snapshot.replaceAll(/just now|(in )?\d+ (s|min|h|d)( ago)?/g, "TIME").replaceAll(" [active]", "");
+  return snapshot.replaceAll(/\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC|just now|(in )?\d+ (s|min|h|d)( ago)?/g, "TIME").replaceAll(" [active]", "");
 }
 
 // By links only, from the overview.
@@ -26,6 +26,7 @@ const WAYS: [name: string, path: RegExp, ...links: string[]][] = [
   ["event", /^\/events\/evt_\w+$/, "Events", "approval.delegated"],
   ["deliveries", /^\/deliveries$/, "Deliveries"],
   ["delivery", /^\/deliveries\/dlv_\w+$/, "Deliveries", "approval.delegated"],
+  ["retry policy", /^\/retry-policy$/, "Retry policy"],
   ["inspector", /^\/inspector$/, "Inspector"],
   ["API keys", /^\/api$/, "API keys"],
   ["settings", /^\/settings$/, "Settings"],

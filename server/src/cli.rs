@@ -64,7 +64,7 @@ enum Command {
     Events(Events),
     /// Measure what this machine does.
     #[command(subcommand)]
-    Bench(Bench),
+    Bench(bench::Scenario),
     /// Print the OpenAPI document.
     Openapi,
     /// The configuration.
@@ -114,12 +114,6 @@ struct KeysCreate {
 }
 
 #[derive(Debug, Subcommand)]
-enum Bench {
-    /// One webhook: events accepted and delivered per second, and what they cost.
-    Deliver(bench::Options),
-}
-
-#[derive(Debug, Subcommand)]
 enum Events {
     /// Publish an event to a running server and print its answer.
     Send(EventsSend),
@@ -163,8 +157,8 @@ pub async fn run(Cli { flags, command }: Cli) -> Result<(), Box<dyn Error>> {
     if let Command::Openapi = command {
         return print(&document().to_pretty_json()?);
     }
-    if let Command::Bench(Bench::Deliver(options)) = command {
-        return Ok(bench::deliver(options).await?);
+    if let Command::Bench(scenario) = command {
+        return Ok(bench::run(scenario).await?);
     }
     let settings = Settings::gather(&flags, std::env::vars())?;
     if let Command::Config(ConfigCommand::Print) = command {
@@ -301,7 +295,7 @@ async fn send_event(config: &Config, send: EventsSend) -> Result<(), Box<dyn Err
     // Whoever types the URL may go there: the guard is against those who may not choose.
     let guard = Guard::new(vec!["0.0.0.0/0".parse()?, "::/0".parse()?]);
     let user_agent = concat!("signalbox/", env!("CARGO_PKG_VERSION")).to_owned();
-    let response = Client::new(ClientConfig { guard, user_agent }).send(request).await?;
+    let response = Client::new(ClientConfig { guard, proxy: None, user_agent }).send(request).await?;
     let answer = String::from_utf8_lossy(&response.body).into_owned();
     if response.status == 202 {
         return print(&answer);

@@ -153,6 +153,7 @@ pub fn engine_config(
         public_url: public_url.to_owned(),
         listener: local(listener),
         allow_networks: config.allow_networks.clone(),
+        proxy: config.proxy.clone(),
         master_key: master_key(config, entropy)?,
         header_prefix: config.header_prefix.clone(),
         in_flight: 2_048,

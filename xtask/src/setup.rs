@@ -14,7 +14,7 @@ use std::{fs, path::Path, process::Command};
 const WASM: &str = "wasm32-unknown-unknown";
 const NODE_MAJOR: u32 = 20;
 const CARGO_DENY: &str = "0.20.2";
-const STANDARDWEBHOOKS: &str = "1.1.0";
+const PYTHON_VERIFIERS: [&str; 2] = ["standardwebhooks==1.1.0", "svix==2.9.1"];
 
 /// Brings everything that is needed, or says what a person has to do.
 pub fn install(tests: bool, check: bool) -> Outcome<()> {
@@ -31,7 +31,7 @@ pub fn install(tests: bool, check: bool) -> Outcome<()> {
         ])?;
         npm(&root().join("end2end"))?;
         chromium()?;
-        python_verifier()?;
+        python_verifiers()?;
     }
     if check {
         cargo_deny()?;
@@ -139,25 +139,21 @@ fn chromium() -> Outcome<()> {
     Ok(fs::write(installed, "")?)
 }
 
-/// The published Python verifier, in an environment of its own: Debian's Python refuses packages from elsewhere.
-fn python_verifier() -> Outcome<()> {
+/// The published Python verifiers, in an environment of their own: Debian's Python refuses packages from elsewhere.
+fn python_verifiers() -> Outcome<()> {
     let folder = target().join("python");
-    let installed = folder.join(format!("standardwebhooks-{STANDARDWEBHOOKS}"));
+    let installed = folder.join(PYTHON_VERIFIERS.join("-").replace("==", "-"));
     if installed.exists() {
         return Ok(());
     }
-    say(&format!(
-        "installing the Python package standardwebhooks {STANDARDWEBHOOKS} into {}, some seconds",
-        folder.display()
-    ));
+    let packages = PYTHON_VERIFIERS.join(" and ");
+    say(&format!("installing the Python packages {packages} into {}, some seconds", folder.display()));
     quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
-    let package = format!("standardwebhooks=={STANDARDWEBHOOKS}");
-    quietly(Command::new(folder.join("bin/pip")).args([
-        "install",
-        "--quiet",
-        "--disable-pip-version-check",
-        &package,
-    ]))?;
+    quietly(
+        Command::new(folder.join("bin/pip"))
+            .args(["install", "--quiet", "--disable-pip-version-check"])
+            .args(PYTHON_VERIFIERS),
+    )?;
     Ok(fs::write(installed, "")?)
 }
 

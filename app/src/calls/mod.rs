@@ -10,6 +10,8 @@ pub mod inspector;
 pub mod members;
 pub mod overview;
 pub mod preferences;
+pub mod retry_form;
+pub mod retry_policy;
 pub mod sessions;
 pub mod setup;
 pub mod sources;

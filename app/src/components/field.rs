@@ -103,11 +103,13 @@ pub fn FieldError(
     /// Why the form was refused.
     refusal: Refusal,
     /// The field's name in errors.
-    name: &'static str,
+    #[prop(into)]
+    name: String,
 ) -> AnyView {
+    let id = format!("{name}-error");
     view! {
-        <p class="field-error" id=format!("{name}-error")>
-            {move || refusal.field(name)}
+        <p class="field-error" id=id>
+            {move || refusal.field(&name)}
         </p>
     }
     .into_any()

@@ -11,6 +11,7 @@ pub mod loaded;
 pub mod pager;
 pub mod palette;
 pub mod problem;
+pub mod retry_fields;
 pub mod shortcuts;
 pub mod status;
 pub mod toast;

@@ -8,6 +8,7 @@ pub mod inspector;
 pub mod login;
 pub mod not_found;
 pub mod overview;
+pub mod retry_policy;
 pub mod settings;
 pub mod setup;
 pub mod webhooks;

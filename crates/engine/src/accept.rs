@@ -173,15 +173,34 @@ pub(crate) async fn run(inner: Arc<Inner>, queue: Arc<Mutex<mpsc::Receiver<Submi
 }
 
 async fn store(inner: &Arc<Inner>, batch: &mut Vec<Submission>) {
+    // A call with several events of which one has a key is refused as a whole when the key was used for something else: it
+    // cannot share its fate with other calls.
+    let alone =
+        |call: &Submission| call.events.len() > 1 && call.events.iter().any(|event| event.idempotency.is_some());
+    let (whole, merged): (Vec<_>, Vec<_>) = batch.drain(..).partition(alone);
+    if !merged.is_empty() {
+        commit(inner, merged, false).await;
+    }
+    for call in whole {
+        commit(inner, vec![call], true).await;
+    }
+}
+
+async fn commit(inner: &Arc<Inner>, calls: Vec<Submission>, whole: bool) {
     let node = inner.node();
-    let mut replies = Vec::with_capacity(batch.len());
-    let mut events = Vec::with_capacity(batch.len());
-    for submission in batch.drain(..) {
-        replies.push((submission.events.len(), submission.reply));
-        events.extend(submission.events);
+    let mut replies = Vec::with_capacity(calls.len());
+    let mut events = Vec::with_capacity(calls.len());
+    for call in calls {
+        replies.push((call.events.len(), call.reply));
+        events.extend(call.events);
     }
     let events: Arc<[NewEvent]> = events.into();
-    match inner.store.ingest(node, Arc::clone(&events)).await {
+    let stored = if whole {
+        inner.store.ingest_whole(node, Arc::clone(&events)).await
+    } else {
+        inner.store.ingest(node, Arc::clone(&events)).await
+    };
+    match stored {
         Ok(outcomes) => {
             if inner.live.has_listeners() {
                 inner.announce(&events, &outcomes);
@@ -191,11 +210,9 @@ async fn store(inner: &Arc<Inner>, batch: &mut Vec<Submission>) {
             inner.metrics.add(Counter::EventsAccepted, stored as u64);
             let mut answers = events.iter().zip(outcomes).map(|(event, outcome)| answer(event, outcome));
             for (count, reply) in replies {
-                // All of a caller's answers are taken before the first refusal among them ends the collecting: what is left
-                // belongs to the next caller.
-                let own: Vec<Result<Accepted>> = answers.by_ref().take(count).collect();
-                // A caller that is gone does not mind.
-                drop(reply.send(own.into_iter().collect()));
+                // A call that is refused here has one event, so no answer of it is left over for the next. A caller that is
+                // gone does not mind.
+                drop(reply.send(answers.by_ref().take(count).collect()));
             }
             if waits {
                 inner.call_for_help().await;

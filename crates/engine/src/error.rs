@@ -20,6 +20,12 @@ pub(crate) fn refused(error: StoreError) -> ApiError {
             Problems::one("email", "A member with this e-mail address already exists").into()
         }
         StoreError::Conflict(_) => ApiError::new(ErrorCode::Conflict, "This already exists."),
+        StoreError::KeyReused(index) => {
+            let detail = format!(
+                "The idempotency key of events[{index}] was already used for a different event. Nothing was stored."
+            );
+            ApiError::new(ErrorCode::Conflict, detail)
+        }
         StoreError::Stale => ApiError::new(
             ErrorCode::Conflict,
             "This was changed by somebody else meanwhile. Reload and try again; nothing was overwritten.",

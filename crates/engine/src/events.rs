@@ -24,9 +24,8 @@ pub(crate) fn body(id: EventId, event_type: &str, accepted_at: Timestamp, data: 
 }
 
 impl Engine {
-    /// Stores events with all their deliveries; when this returns, they are on disk. When one of them is not valid, none is
-    /// stored. When an idempotency key was used for something else, the call is refused, but the other events are stored:
-    /// sending them again with their own keys is safe.
+    /// Stores events with all their deliveries; when this returns, they are on disk. When one of them is not valid, or its
+    /// idempotency key was used for something else, none is stored.
     pub async fn publish(&self, actor: &Actor, drafts: Vec<EventDraft>) -> Result<Vec<Accepted>> {
         actor.require(Permission::SendEvents)?;
         if self.inner.stopping.is_cancelled() {

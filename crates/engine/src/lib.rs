@@ -89,6 +89,8 @@ pub struct EngineConfig {
     pub listener: SocketAddr,
     /// Networks that requests may be sent to although they are not public; plain HTTP is allowed inside.
     pub allow_networks: Vec<IpNet>,
+    /// The way that requests leave by, when it is not the direct one.
+    pub proxy: Option<http::Proxy>,
     /// Encrypts what is secret at rest.
     pub master_key: MasterKey,
     /// Begins the names of the headers that are not of Standard Webhooks, such as `X-InTime`.
@@ -144,6 +146,8 @@ pub(crate) struct Inner {
     standard: deliver::StandardHeaders,
     /// Who holds this process's leases.
     node: RwLock<NodeId>,
+    /// Until when it may begin what it has leased; for ever on a database of its own.
+    leased_until: RwLock<Option<tokio::time::Instant>>,
     /// How many nodes share the work.
     nodes: AtomicU32,
     /// When this node last asked others to help, in milliseconds.
@@ -211,7 +215,11 @@ impl Engine {
         entropy: Arc<dyn Entropy>,
     ) -> std::result::Result<Self, StartError> {
         let (engine, intake) = Self::build(store, config, clock, entropy).await?;
+        let said_at = tokio::time::Instant::now();
         let recovered = engine.inner.store.register(engine.inner.node(), deliver::LEASE_MS).await?;
+        if engine.inner.store.is_shared() {
+            engine.inner.leases_last_from(said_at);
+        }
         if recovered > 0 {
             tracing::info!(recovered, "took back deliveries that an earlier process left");
         }
@@ -239,7 +247,8 @@ impl Engine {
         let prefixed = deliver::PrefixedHeaders::new(&config.header_prefix)
             .ok_or_else(|| StartError::Config(format!("\"{}\" cannot begin a header name", config.header_prefix)))?;
         let guard = Guard::new(config.allow_networks.clone());
-        let client = Client::new(ClientConfig { guard, user_agent: USER_AGENT.to_owned() });
+        let client =
+            Client::new(ClientConfig { guard, proxy: config.proxy.clone(), user_agent: USER_AGENT.to_owned() });
         let (submissions, submitted) = mpsc::channel(accept::QUEUE);
         let (settler, tried) = mpsc::channel(config.in_flight);
         let limits = Limits {
@@ -270,6 +279,7 @@ impl Engine {
             prefixed,
             standard: deliver::StandardHeaders::new(),
             node: RwLock::new(node),
+            leased_until: RwLock::new(None),
             nodes: AtomicU32::new(1),
             called_at: AtomicI64::new(0),
             newest_id: AtomicU64::new(0),

@@ -42,6 +42,7 @@ impl House {
             public_url: "http://127.0.0.1:3000".into(),
             listener: "127.0.0.1:3000".parse().unwrap(),
             allow_networks: vec![],
+            proxy: None,
             master_key: MasterKey::generate(&*entropy),
             header_prefix: "X-InTime".into(),
             in_flight: 8,

@@ -6,7 +6,7 @@
 use std::{fs::File, path::Path, str::FromStr, time::Duration};
 
 use sqlx::{
-    ConnectOptions, Connection, SqliteConnection,
+    ConnectOptions, Connection, PgConnection, SqliteConnection,
     migrate::{MigrateError, Migrator},
     postgres::{PgConnectOptions, PgPool, PgPoolOptions},
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous},
@@ -21,6 +21,8 @@ static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL of one node. None is held while a request is sent, so few are enough.
 const POSTGRES_CONNECTIONS: u32 = 16;
+/// Longest wait for a connection to PostgreSQL.
+const POSTGRES_PATIENCE: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Clone)]
 pub(crate) enum Db {
@@ -136,14 +138,20 @@ impl Db {
             .map_err(|error| StoreError::Open(error.to_string()))?
             .application_name("signalbox")
             .disable_statement_logging();
+        // A connection of its own first: it says why it is refused, where a pool would only try until its time is over.
+        let mut connection = tokio::time::timeout(POSTGRES_PATIENCE, PgConnection::connect_with(&options))
+            .await
+            .map_err(|_| StoreError::Open(format!("PostgreSQL did not answer within {POSTGRES_PATIENCE:?}")))?
+            .map_err(|error| StoreError::Open(error.to_string()))?;
+        POSTGRES.run(&mut connection).await.map_err(refused)?;
+        connection.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(Duration::from_secs(5))
+            .acquire_timeout(POSTGRES_PATIENCE)
             .test_before_acquire(false)
             .connect_with(options)
             .await
             .map_err(|error| StoreError::Open(error.to_string()))?;
-        POSTGRES.run(&pool).await.map_err(refused)?;
         Ok(Self::Postgres(pool))
     }
 }

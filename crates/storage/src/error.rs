@@ -11,6 +11,9 @@ pub enum StoreError {
     /// A unique constraint refused it; the name is that of the constraint in the migrations, such as `webhooks_name`.
     #[error("already exists ({0})")]
     Conflict(&'static str),
+    /// The idempotency key of the event with this index was used before, for something else.
+    #[error("the idempotency key of event {0} was used for another event")]
+    KeyReused(usize),
     /// Somebody else changed the row since it was read.
     #[error("changed by somebody else")]
     Stale,

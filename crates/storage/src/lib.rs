@@ -17,6 +17,7 @@ mod members;
 mod organizations;
 mod replays;
 mod routes;
+pub mod seed;
 mod sessions;
 mod sources;
 mod stats;

@@ -109,27 +109,51 @@ async fn write(
     drop(lock);
 }
 
+/// Begins and ends transactions by statements of its own: SQLite ends one by itself when the disk is full, and the driver's
+/// count of open transactions would never come back to zero.
 async fn commit(connection: &mut SqliteConnection, jobs: &mut Vec<Job>, answers: &mut Vec<Answer>) -> Result<()> {
-    let mut transaction = connection.begin_with("begin immediate").await?;
+    let committed = run_all(connection, jobs, answers).await;
+    if committed.is_err() {
+        take_back(connection).await;
+    }
+    committed
+}
+
+async fn run_all(connection: &mut SqliteConnection, jobs: &mut Vec<Job>, answers: &mut Vec<Answer>) -> Result<()> {
+    execute(connection, "begin immediate").await?;
     if jobs.len() == 1
         && let Some(job) = jobs.pop()
     {
         // Alone, it needs no savepoint: its transaction is its own.
-        let (keep, answer) = job(&mut transaction).await;
+        let (keep, answer) = job(connection).await;
         answers.push(answer);
         if keep {
-            transaction.commit().await?;
+            execute(connection, "commit").await?;
         } else {
-            transaction.rollback().await?;
+            take_back(connection).await;
         }
         return Ok(());
     }
     for job in jobs.drain(..) {
-        let mut savepoint = transaction.begin().await?;
-        let (keep, answer) = job(&mut savepoint).await;
+        execute(connection, "savepoint job").await?;
+        let (keep, answer) = job(connection).await;
         answers.push(answer);
-        if keep { savepoint.commit().await? } else { savepoint.rollback().await? }
+        if !keep {
+            execute(connection, "rollback to job").await?;
+        }
+        execute(connection, "release job").await?;
     }
-    transaction.commit().await?;
+    execute(connection, "commit").await
+}
+
+/// Ends the transaction without a trace.
+async fn take_back(connection: &mut SqliteConnection) {
+    if let Err(error) = execute(connection, "rollback").await {
+        tracing::debug!(%error, "the transaction had ended by itself");
+    }
+}
+
+async fn execute(connection: &mut SqliteConnection, statement: &'static str) -> Result<()> {
+    sqlx::query(statement).execute(connection).await?;
     Ok(())
 }

@@ -6,29 +6,31 @@ use std::{
     time::{Duration, Instant},
 };
 
+use engine::http::Client;
 use tokio::{
     io::{AsyncBufReadExt, BufReader},
     process::{Child, Command},
 };
 
-use super::BenchError;
+use super::{
+    BenchError,
+    api::{Api, KEY},
+};
 
-/// The key that the server is started with.
-pub(super) const KEY: &str = "bench-key-that-is-long-enough-for-it";
 /// Clock ticks per second in `/proc`; fixed by the kernel's interface on Linux.
 const TICKS: f64 = 100.0;
 
 /// A running server. It is killed when this is dropped.
 pub(super) struct Server {
     child: Child,
-    pub(super) url: String,
-    /// From the start of the process to its first answer.
-    pub(super) ready_ms: u128,
+    pub(super) api: Api,
+    /// From the start of the process to its being ready.
+    pub(super) ready: Duration,
 }
 
 impl Server {
-    /// Starts this very binary on a free port, with its data under `folder` or in the database named.
-    pub(super) async fn start(folder: &Path, database: Option<&str>) -> Result<Self, BenchError> {
+    /// Starts this very binary on a free port, with its key in `folder` and its data in `database`.
+    pub(super) async fn start(folder: &Path, database: &str, client: Client) -> Result<Self, BenchError> {
         let io = |error| BenchError::Io("server", error);
         let began = Instant::now();
         let mut command = Command::new(std::env::current_exe().map_err(io)?);
@@ -37,15 +39,12 @@ impl Server {
             .current_dir(folder)
             .env("SIGNALBOX_LISTEN", "127.0.0.1:0")
             .env("SIGNALBOX_DATA_DIR", folder)
+            .env("SIGNALBOX_DATABASE_URL", database)
             .env("SIGNALBOX_ALLOW_NETWORKS", "127.0.0.0/8")
             .env("SIGNALBOX_BOOTSTRAP_API_KEY", KEY)
-            .env("SIGNALBOX_LOG", "warn")
-            .env_remove("SIGNALBOX_DATABASE_URL")
+            .env("SIGNALBOX_LOG", "error")
             .stdout(Stdio::piped())
             .kill_on_drop(true);
-        if let Some(url) = database {
-            command.env("SIGNALBOX_DATABASE_URL", url);
-        }
         let mut child = command.spawn().map_err(io)?;
         let output = child.stdout.take().ok_or_else(|| BenchError::Server("the server has no output".into()))?;
         let mut lines = BufReader::new(output).lines();
@@ -60,19 +59,26 @@ impl Server {
         let url = tokio::time::timeout(Duration::from_secs(30), find)
             .await
             .map_err(|_| BenchError::Server("the server was not ready within 30 seconds".into()))??;
-        let ready_ms = began.elapsed().as_millis();
+        let ready = began.elapsed();
         // What it prints later must not fill the pipe.
         tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
-        Ok(Self { child, url, ready_ms })
+        Ok(Self { child, api: Api::new(client, &url)?, ready })
     }
 
     fn pid(&self) -> u32 {
         self.child.id().unwrap_or_default()
     }
 
-    /// CPU seconds that the server has used.
-    pub(super) fn cpu_seconds(&self) -> f64 {
-        cpu_seconds(&self.pid().to_string())
+    /// Ends it as a crash would.
+    pub(super) async fn kill(mut self) -> Result<(), BenchError> {
+        self.child.kill().await.map_err(|error| BenchError::Io("server", error))
+    }
+
+    /// Ends it in good order.
+    pub(super) async fn stop(mut self) -> Result<(), BenchError> {
+        let io = |error| BenchError::Io("server", error);
+        Command::new("kill").arg(self.pid().to_string()).status().await.map_err(io)?;
+        self.child.wait().await.map(drop).map_err(io)
     }
 
     /// A line of the process's status, in megabytes: `VmRSS` is what it has now, `VmHWM` the most it ever had.
@@ -84,17 +90,35 @@ impl Server {
     }
 }
 
-fn cpu_seconds(pid: &str) -> f64 {
-    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
-    // The name in parentheses may contain blanks; user and system time are the 12th and 13th fields behind it.
-    let fields: Vec<&str> = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace().collect();
-    let ticks = |index: usize| fields.get(index).and_then(|field| field.parse::<f64>().ok()).unwrap_or_default();
-    (ticks(11) + ticks(12)) / TICKS
+/// CPU seconds used until some moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Cpu {
+    pub(super) server_s: f64,
+    /// All PostgreSQL processes of this machine: the one under test is expected to be alone on it. 0 on SQLite.
+    pub(super) database_s: f64,
 }
 
-/// CPU seconds of all PostgreSQL processes of this machine: the one under test is expected to be alone on it. Those that
-/// ended meanwhile are not counted.
-pub(super) fn postgres_cpu_seconds() -> f64 {
+impl Cpu {
+    pub(super) fn until_now(server: &Server, database_is_a_process: bool) -> Self {
+        let database_s = if database_is_a_process { postgres_cpu_seconds() } else { 0.0 };
+        Self { server_s: cpu_seconds(&server.pid().to_string()), database_s }
+    }
+
+    pub(super) fn since(self, earlier: Self) -> Self {
+        Self { server_s: self.server_s - earlier.server_s, database_s: self.database_s - earlier.database_s }
+    }
+}
+
+/// Of a process, and of its children that ended.
+fn cpu_seconds(pid: &str) -> f64 {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The name in parentheses may contain blanks; user and system time are the 12th to 15th fields behind it.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let ticks: f64 = fields.skip(11).take(4).filter_map(|field| field.parse::<f64>().ok()).sum();
+    ticks / TICKS
+}
+
+fn postgres_cpu_seconds() -> f64 {
     let Ok(processes) = std::fs::read_dir("/proc") else { return 0.0 };
     processes
         .flatten()

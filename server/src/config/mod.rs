@@ -9,6 +9,7 @@ use std::{
     path::PathBuf,
 };
 
+use engine::http::Proxy;
 use http::{HeaderName, Uri};
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
@@ -40,6 +41,8 @@ pub struct Config {
     pub public_url: Option<String>,
     /// Networks open to deliveries although they are not public.
     pub allow_networks: Vec<IpNet>,
+    /// What deliveries leave through, when they do not leave directly.
+    pub proxy: Option<Proxy>,
     /// Base64 of the key that encrypts stored secrets; by default kept in the data folder.
     pub master_key: Option<String>,
     /// Beginning of the product's own delivery headers.
@@ -84,6 +87,7 @@ impl TryFrom<&Settings> for Config {
             data_dir,
             public_url: settings.parse_optional("public_url", parse_public_url)?,
             allow_networks: settings.parse_optional("allow_networks", parse_networks)?.unwrap_or_default(),
+            proxy: settings.parse_optional("proxy", |value| Proxy::parse(value).map_err(|error| error.to_string()))?,
             master_key: settings.parse_optional("master_key", text)?,
             header_prefix: settings.parse("header_prefix", parse_header_prefix)?,
             bootstrap_owner,
@@ -171,7 +175,12 @@ mod tests {
         assert_eq!(config.listen.to_string(), "127.0.0.1:3000");
         assert_eq!(config.database_url, "sqlite://./data/signalbox.db");
         assert_eq!(config.header_prefix, "X-InTime");
-        assert!(config.public_url.is_none() && config.allow_networks.is_empty() && config.master_key.is_none());
+        assert!(
+            config.public_url.is_none()
+                && config.allow_networks.is_empty()
+                && config.master_key.is_none()
+                && config.proxy.is_none()
+        );
     }
 
     #[test]
@@ -251,6 +260,16 @@ mod tests {
                 "SIGNALBOX_PUBLIC_URL cannot be \"signalbox.example.com\": expected http(s)://host, without a path, such \
                  as https://signalbox.example.com",
             ),
+            (
+                [("SIGNALBOX_PROXY", "http://me:hush@proxy.example.com")],
+                "SIGNALBOX_PROXY cannot be \"http://me:…@proxy.example.com\": expected a port from 1 to 65535 behind the host, \
+                 such as http://proxy.example.com:3128",
+            ),
+            (
+                [("SIGNALBOX_PROXY", "socks5://proxy.example.com:1080")],
+                "SIGNALBOX_PROXY cannot be \"socks5://proxy.example.com:1080\": expected a proxy that is spoken to over \
+                 http://; other kinds are not supported",
+            ),
             ([("SIGNALBOX_LOG_FORMAT", "xml")], "SIGNALBOX_LOG_FORMAT cannot be \"xml\": expected text or json"),
         ] {
             assert_eq!(from_env(&variables).unwrap_err().to_string(), message);
@@ -273,10 +292,14 @@ mod tests {
             ("SIGNALBOX_MASTER_KEY", "hush"),
             ("SIGNALBOX_DATABASE_URL", "postgres://me:hush@db/x"),
             ("SIGNALBOX_BOOTSTRAP_PASSWORD", "hush"),
+            ("SIGNALBOX_PROXY", "http://me:hush@proxy:3128"),
         ]
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
         let printed = Settings::gather(&Flags::default(), variables).unwrap().print();
         assert!(!printed.contains("hush"), "{printed}");
+        assert!(printed.contains("http://me:…@proxy:3128"), "{printed}");
+        let proxy = from_env(&[("SIGNALBOX_PROXY", "http://me:hush@proxy:3128")]).unwrap().proxy;
+        assert!(proxy.is_some() && !format!("{proxy:?}").contains("hush"), "{proxy:?}");
         assert!(printed.contains("postgres://me:…@db/x"), "{printed}");
     }
 }

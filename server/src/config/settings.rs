@@ -21,12 +21,13 @@ const DEFAULT_FILE: &str = "signalbox.toml";
 const ENVIRONMENT_PREFIX: &str = "SIGNALBOX_";
 
 /// Every setting there is.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 13] = [
     "listen",
     "data_dir",
     "database_url",
     "public_url",
     "allow_networks",
+    "proxy",
     "master_key",
     "header_prefix",
     "bootstrap_email",
@@ -35,7 +36,7 @@ pub(super) const KEYS: [&str; 12] = [
     "log",
     "log_format",
 ];
-/// Those that are never printed. A database URL is printed without its password.
+/// Those that are never printed. URLs are printed without their password.
 const SECRETS: [&str; 3] = ["master_key", "bootstrap_password", "bootstrap_api_key"];
 
 /// Settings on the command line. Secrets have no flag: every user of the machine can read a command line.
@@ -248,7 +249,7 @@ impl Settings {
             "allow_networks" => {
                 toml::Value::Array(value.split(',').map(|item| toml::Value::from(item.trim())).collect())
             }
-            "database_url" => toml::Value::from(without_password(value)),
+            "database_url" | "proxy" => toml::Value::from(without_password(value)),
             _ if SECRETS.contains(&key) => toml::Value::from("…"),
             _ => toml::Value::from(value.as_str()),
         };
@@ -282,7 +283,7 @@ impl Settings {
 
 fn invalid(place: &Place, key: &'static str, value: &str, reason: String) -> ConfigError {
     let value = match key {
-        "database_url" => without_password(value),
+        "database_url" | "proxy" => without_password(value),
         _ if SECRETS.contains(&key) => "…".to_owned(),
         _ => value.to_owned(),
     };

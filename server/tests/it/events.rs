@@ -163,6 +163,8 @@ async fn a_refused_batch_beside_others(app: &App) {
             assert_eq!((&body["id"], &body["data"]), (&json!(id), &json!(n)), "somebody else's answer");
         }
     }
+    let stored = app.get("/api/v1/events?limit=200").expect(200).await;
+    assert_eq!(rows(&stored).len(), 1 + 60, "of a refused batch nothing is stored");
 }
 
 async fn filters_and_sources(app: &App) {

@@ -40,6 +40,7 @@ pub(crate) fn config(database: &Database) -> Config {
         database_url: database.url.clone(),
         public_url: None,
         allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+        proxy: None,
         master_key: None,
         header_prefix: "X-InTime".to_owned(),
         bootstrap_owner: None,

@@ -1,5 +1,5 @@
-//! What we send is verified by others: the published Standard Webhooks libraries for Python and JavaScript, and a plain
-//! HMAC for the header of our own.
+//! What we send is verified by others: the published libraries of Standard Webhooks for Rust, Python and
+//! JavaScript, those of Svix for the latter two, and a plain HMAC for the header of our own.
 
 use std::{
     io::Write as _,
@@ -49,6 +49,9 @@ async fn every_delivery_verifies(app: &App) {
     app.post(format!("/api/v1/webhooks/{webhook}/test"), json!({"event": "job.closed"})).expect(200).await;
     cases.push(case(&receiver.hit().await, &[&first, &second], &second));
 
+    for case in &cases {
+        verify_in_rust(case);
+    }
     let python = wanted("SIGNALBOX_TEST_PYTHON");
     let modules = wanted("SIGNALBOX_TEST_NODE_MODULES");
     verify(Command::new(python).arg("-c").arg(include_str!("verify.py")), &cases);
@@ -67,6 +70,20 @@ fn case(hit: &Hit, secrets: &[&str], body_secret: &str) -> Value {
         names.iter().map(|name| ((*name).to_owned(), hit.header(name).into())).collect();
     let body = std::str::from_utf8(&hit.body).unwrap();
     json!({"headers": headers, "body": body, "secrets": secrets, "body_secret": body_secret})
+}
+
+fn verify_in_rust(case: &Value) {
+    let mut headers = http::HeaderMap::new();
+    for (name, value) in case["headers"].as_object().unwrap() {
+        headers.insert(http::HeaderName::try_from(name).unwrap(), value.as_str().unwrap().parse().unwrap());
+    }
+    let body = case["body"].as_str().unwrap();
+    for secret in case["secrets"].as_array().unwrap() {
+        let secret = secret.as_str().unwrap();
+        let standard = standardwebhooks::Webhook::new(secret).unwrap();
+        standard.verify(body.as_bytes(), &headers).unwrap();
+        assert!(standard.verify(format!("{body} ").as_bytes(), &headers).is_err());
+    }
 }
 
 fn verify(command: &mut Command, cases: &[Value]) {

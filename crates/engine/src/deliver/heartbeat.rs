@@ -1,16 +1,18 @@
 //! Keeps this node's leases alive on a shared database, and takes back those of nodes that died.
 //!
 //! A lease lasts as long as its node says that it is alive. A node that was silent for too long, because it was stopped
-//! or cut off, finds itself given up: it becomes another node with another id and forgets what it had not started. What
-//! it had started ends with an outcome that is refused.
+//! or cut off, begins nothing more, since others may have its leases already. If they do, it finds itself given up: it
+//! becomes another node with another id and forgets what it had not started. What it had started ends with an outcome
+//! that is refused.
 
 use std::{
-    sync::{Arc, atomic::Ordering},
+    sync::{Arc, PoisonError, atomic::Ordering},
     time::Duration,
 };
 
 use domain::NodeId;
 use storage::Pulse;
+use tokio::time::Instant;
 
 use crate::Inner;
 
@@ -26,9 +28,10 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             () = inner.drained.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
-        let node = inner.node();
+        let (node, said_at) = (inner.node(), Instant::now());
         match inner.store.heartbeat(node, TTL_MS).await {
             Ok(Some(Pulse { recovered, nodes })) => {
+                inner.leases_last_from(said_at);
                 if inner.nodes.swap(nodes, Ordering::Relaxed) != nodes {
                     let idle = inner.pace_lanes();
                     inner.give_back(idle).await;
@@ -45,13 +48,31 @@ pub(crate) async fn run(inner: Arc<Inner>) {
 }
 
 async fn become_another(inner: &Arc<Inner>, old: NodeId) {
-    let new: NodeId = inner.new_id();
+    let (new, said_at): (NodeId, _) = (inner.new_id(), Instant::now());
     if let Err(error) = inner.store.register(new, TTL_MS).await {
         tracing::error!(%error, "this node cannot be registered again");
         return;
     }
-    inner.set_node(new);
+    // In this order: whatever is leased to the new node comes after the old one's jobs are forgotten.
     let forgotten = inner.lanes().clear();
+    inner.set_node(new);
+    inner.leases_last_from(said_at);
     tracing::warn!(node.id = %new, previous.id = %old, forgotten, "this node was given up for dead and starts afresh");
     inner.claimer.notify_one();
+}
+
+impl Inner {
+    /// Whether what is leased to this node is still its own, by its own clock: counted from before it gave a sign of life, it
+    /// ends no later than by the database's.
+    pub(crate) fn holds_its_leases(&self) -> bool {
+        let until = *self.leased_until.read().unwrap_or_else(PoisonError::into_inner);
+        until.is_none_or(|until| Instant::now() < until)
+    }
+
+    /// Notes a sign of life that was given after `said_at`, and starts what had to wait for it.
+    pub(crate) fn leases_last_from(self: &Arc<Self>, said_at: Instant) {
+        let until = said_at + Duration::from_millis(TTL_MS.unsigned_abs());
+        *self.leased_until.write().unwrap_or_else(PoisonError::into_inner) = Some(until);
+        self.pump();
+    }
 }

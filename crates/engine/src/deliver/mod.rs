@@ -144,7 +144,7 @@ impl Inner {
 
     /// Starts every job that may start.
     pub(crate) fn pump(self: &Arc<Self>) {
-        while !self.stopping.is_cancelled() {
+        while !self.stopping.is_cancelled() && self.holds_its_leases() {
             let now = self.clock.now();
             let mut lanes = self.lanes();
             let Some((job, bytes)) = lanes.pop(now) else {
@@ -210,6 +210,10 @@ impl Inner {
 
     /// Tries a delivery once; `None` when there was nothing to try and it was given back.
     async fn carry_out(&self, mut job: Job, bytes: usize) -> Option<Tried> {
+        if job.node != self.node() {
+            // Its lease ended with the node that this process was.
+            return None;
+        }
         let snapshot = self.routing.current();
         let Some(endpoint) = snapshot.endpoint(job.webhook) else {
             noted(job.node, self.store.discard(job.node, vec![job.id], self.clock.now()).await);

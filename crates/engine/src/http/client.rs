@@ -18,8 +18,8 @@ use tokio::time::{Instant, timeout_at};
 use url::{Position, Url};
 
 use super::{
-    Failure, Guard, Refusal, Request, Response, Timing,
-    connection::{Connector, Message},
+    Failure, Guard, Proxy, Refusal, Request, Response, Timing,
+    connection::{Connection, Connector, Message},
     fault::Fault,
     guard::Target,
     pool::{IDLE, Pool},
@@ -47,6 +47,8 @@ static KEEP_ALIVE: HeaderName = HeaderName::from_static("keep-alive");
 pub struct ClientConfig {
     /// Which addresses it may connect to.
     pub guard: Guard,
+    /// The way to them, when it is not the direct one.
+    pub proxy: Option<Proxy>,
     /// `User-Agent` of requests that bring none. What a header cannot carry is left out.
     pub user_agent: String,
 }
@@ -78,7 +80,7 @@ impl Client {
     pub(super) fn trusting(config: ClientConfig, roots: RootCertStore) -> Self {
         let printable: String = config.user_agent.chars().filter(|c| matches!(c, ' '..='~')).collect();
         Self(Arc::new(Inner {
-            connector: Connector::new(config.guard, roots),
+            connector: Connector::new(config.guard, config.proxy, roots),
             pool: Arc::default(),
             user_agent: HeaderValue::try_from(printable).expect("printable ASCII is a header value"),
         }))
@@ -127,10 +129,10 @@ impl Client {
         *message.method_mut() = method;
         *message.headers_mut() = headers;
 
-        let (connection, response) = loop {
+        let (lent, response) = loop {
             let taken = pool.take(&origin, Instant::now());
             let reused = taken.is_some();
-            let mut connection = match taken {
+            let connection = match taken {
                 Some(connection) => connection,
                 // Boxed: rare, and large beside what every request needs.
                 None => Box::pin(connector.connect(&target, exempt, deadline, trace)).await?,
@@ -141,14 +143,12 @@ impl Client {
             if let (false, Some(shared)) = (reused, connection.share()) {
                 pool.put(&origin, shared, IDLE);
             }
-            match connection.send(message).await {
-                Ok(response) => break (connection, response),
+            let mut lent = Lent { connection: Some(connection), pool, origin: &origin };
+            match lent.connection().send(message, max_body_bytes).await {
+                Ok(response) => break (lent, response),
                 Err(mut error) => match error.take_message() {
                     // The peer closed it while it waited, before a byte was written: not a try yet.
-                    Some(unsent) if reused => {
-                        pool.discard(&origin, &connection);
-                        message = unsent;
-                    }
+                    Some(unsent) if reused => message = unsent,
                     _ => return Err(error.into_error().into()),
                 },
             }
@@ -160,9 +160,8 @@ impl Client {
             return Err(Fault::new(ErrorClass::TooLarge, "the answer has too many headers"));
         }
         let (body, body_truncated) = read(body, max_body_bytes).await?;
-        let idle = waiting_time(&head.headers);
-        if !body_truncated && !idle.is_zero() && !connection.is_http2() && !connection.is_closed() {
-            pool.put(&origin, connection, idle);
+        if !body_truncated {
+            lent.give_back(waiting_time(&head.headers));
         }
         let headers = head
             .headers
@@ -174,6 +173,37 @@ impl Client {
     #[cfg(test)]
     pub(super) fn waiting_connections(&self) -> usize {
         self.0.pool.len()
+    }
+}
+
+/// A connection for the time of one exchange. Unless that ends with a whole answer nobody uses it again, so that a
+/// receiver which does not keep to the protocol, or floods a stream that was given up, loses the connection with it.
+struct Lent<'c> {
+    connection: Option<Connection>,
+    pool: &'c Arc<Pool>,
+    origin: &'c str,
+}
+
+impl Lent<'_> {
+    fn connection(&mut self) -> &mut Connection {
+        self.connection.as_mut().expect("it is given back once, by value")
+    }
+
+    fn give_back(mut self, idle: Duration) {
+        // The pool has its share of one that carries several requests.
+        if let Some(connection) = self.connection.take()
+            && !(idle.is_zero() || connection.is_http2() || connection.is_closed())
+        {
+            self.pool.put(self.origin, connection, idle);
+        }
+    }
+}
+
+impl Drop for Lent<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = &self.connection {
+            self.pool.discard(self.origin, connection);
+        }
     }
 }
 
@@ -235,6 +265,7 @@ fn waiting_time(headers: &HeaderMap) -> Duration {
 pub(super) enum Phase {
     Dns,
     Connect,
+    Proxy,
     Tls,
     Answer,
     Body,
@@ -245,6 +276,7 @@ impl Phase {
         match self {
             Self::Dns => Fault::new(ErrorClass::Dns, "the name did not resolve in time"),
             Self::Connect => Fault::new(ErrorClass::ConnectTimeout, "no connection in time"),
+            Self::Proxy => Fault::new(ErrorClass::ConnectTimeout, "the proxy made no connection in time"),
             Self::Tls => Fault::new(ErrorClass::Timeout, "the TLS handshake was not finished in time"),
             Self::Answer => Fault::new(ErrorClass::Timeout, "no answer in time"),
             Self::Body => Fault::new(ErrorClass::Timeout, "the answer's body was not complete in time"),
@@ -255,7 +287,7 @@ impl Phase {
 /// How far a request is and what the way took.
 pub(super) struct Trace {
     began: Instant,
-    phase: Phase,
+    pub phase: Phase,
     phase_began: Instant,
     pub timing: Timing,
     pub remote: Option<SocketAddr>,

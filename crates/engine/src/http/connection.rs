@@ -31,6 +31,8 @@ use super::{
     client::{Phase, Trace},
     fault::Fault,
     guard::{Guard, Target},
+    meter::{Allowance, Metered},
+    proxy::Proxy,
 };
 
 /// Longest wait for a connection, and again for its TLS handshake, within the request's deadline.
@@ -44,6 +46,11 @@ const STREAM_WINDOW_BYTES: u32 = 64 * 1024;
 /// How often an HTTP/2 connection with requests in flight is asked whether it still lives, and how long that may take:
 /// a shared connection that went dead silently would otherwise take every request of its host with it.
 const PING: Duration = Duration::from_secs(10);
+/// What may be read from a connection for one request, as a multiple of what is read of its answer: head and body. The
+/// rest is for interim answers, framing, encryption, and what was on its way when no more was wanted.
+const ALLOWANCE: usize = 3;
+/// What may be read from a connection before the first request: certificates, mostly.
+const HANDSHAKE_BYTES: usize = 256 * 1024;
 /// Requests at a time over one HTTP/2 connection; the hundred that RFC 9113 asks servers to allow at least.
 const STREAMS: usize = 100;
 
@@ -59,6 +66,7 @@ pub(super) struct Connection {
     sender: Sender,
     pub remote: SocketAddr,
     pub opened: Instant,
+    allowance: Allowance,
     task: Arc<AbortOnDropHandle<()>>,
 }
 
@@ -91,6 +99,7 @@ impl Connection {
                 sender: Sender::Http2(sender.clone()),
                 remote: self.remote,
                 opened: self.opened,
+                allowance: self.allowance.clone(),
                 task: self.task.clone(),
             }),
             _ => None,
@@ -102,9 +111,18 @@ impl Connection {
         Arc::ptr_eq(&self.task, &other.task)
     }
 
-    /// Sends, and waits for the answer's head. The message comes back if the connection was gone before any of it was
-    /// written.
-    pub async fn send(&mut self, message: Message) -> Result<http::Response<Incoming>, TrySendError<Message>> {
+    /// Sends, and waits for the answer's head; `max_body_bytes` will be read of its body. The message comes back if the
+    /// connection was gone before any of it was written.
+    pub async fn send(
+        &mut self,
+        message: Message,
+        max_body_bytes: usize,
+    ) -> Result<http::Response<Incoming>, TrySendError<Message>> {
+        let exchange = (MAX_HEAD_BYTES as usize).saturating_add(max_body_bytes).saturating_mul(ALLOWANCE);
+        // One share of an HTTP/2 connection is the pool's. All exchanges under way have their full allowance again:
+        // simpler than a count for each, and still a bound.
+        let exchanges = Arc::strong_count(&self.task).saturating_sub(self.is_http2().into()).max(1);
+        self.allowance.set(exchange.saturating_mul(exchanges));
         match &mut self.sender {
             Sender::Http1(sender) => sender.try_send_request(message).await,
             Sender::Http2(sender) => sender.try_send_request(message).await,
@@ -115,11 +133,12 @@ impl Connection {
 /// Opens connections.
 pub(super) struct Connector {
     guard: Guard,
+    proxy: Option<Proxy>,
     tls: TlsConnector,
 }
 
 impl Connector {
-    pub fn new(guard: Guard, roots: RootCertStore) -> Self {
+    pub fn new(guard: Guard, proxy: Option<Proxy>, roots: RootCertStore) -> Self {
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let mut config = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
@@ -127,14 +146,15 @@ impl Connector {
             .with_root_certificates(roots)
             .with_no_client_auth();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { guard, tls: Arc::new(config).into() }
+        Self { guard, proxy, tls: Arc::new(config).into() }
     }
 
     pub fn guard(&self) -> &Guard {
         &self.guard
     }
 
-    /// Resolves, checks, connects, secures. `exempt` replaces the first two and the last: exactly there, in plain.
+    /// Resolves, checks, connects, secures. `exempt` replaces the first two and the last: exactly there, directly, in
+    /// plain.
     pub async fn connect(
         &self,
         target: &Target<'_>,
@@ -146,26 +166,59 @@ impl Connector {
             Some(address) => vec![address],
             None => self.addresses(target, trace).await?,
         };
-        trace.enter(Phase::Connect);
-        let (stream, remote) = open(&addresses, deadline.min(Instant::now() + CONNECT_TIMEOUT)).await?;
+        let proxy = self.proxy.as_ref().filter(|_| exempt.is_none());
+        trace.enter(if proxy.is_some() { Phase::Proxy } else { Phase::Connect });
+        let (stream, remote) =
+            self.open(&addresses, proxy, trace.phase, deadline.min(Instant::now() + CONNECT_TIMEOUT)).await?;
+        // A signed request is one small write after another; waiting to fill a packet would cost 40 ms each.
+        stream.set_nodelay(true).map_err(|error| Fault::connecting(&error))?;
         trace.timing.connect_ms = Some(trace.phase_ms());
         trace.remote = Some(remote);
+        let allowance = Allowance::new(HANDSHAKE_BYTES);
+        let stream = Metered::new(stream, allowance.clone());
         if !target.secure || exempt.is_some() {
-            return http1(stream, remote).await;
+            return http1(stream, remote, allowance).await;
         }
         trace.enter(Phase::Tls);
         let handshake = self.tls.connect(server_name(&target.host)?, stream);
-        let stream = match timeout_at(deadline.min(Instant::now() + CONNECT_TIMEOUT), handshake).await {
+        let mut stream = match timeout_at(deadline.min(Instant::now() + CONNECT_TIMEOUT), handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(Fault::securing(&error)),
             Err(_) => return Err(Phase::Tls.overdue()),
         };
         trace.timing.tls_ms = Some(trace.phase_ms());
         if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
-            http2(stream, remote).await
+            stream.get_mut().0.pace();
+            http2(stream, remote, allowance).await
         } else {
-            http1(stream, remote).await
+            http1(stream, remote, allowance).await
         }
+    }
+
+    /// Connects to the first address that answers, giving each an equal share of the time that is left.
+    async fn open(
+        &self,
+        addresses: &[SocketAddr],
+        proxy: Option<&Proxy>,
+        phase: Phase,
+        until: Instant,
+    ) -> Result<(TcpStream, SocketAddr), Fault> {
+        let mut fault = phase.overdue();
+        for (left, address) in (1..=u32::try_from(addresses.len()).unwrap_or(1)).rev().zip(addresses) {
+            let share = until.saturating_duration_since(Instant::now()) / left;
+            let connecting = async {
+                match proxy {
+                    Some(proxy) => proxy.tunnel(*address, self.guard.resolver()).await,
+                    None => TcpStream::connect(address).await.map_err(|error| Fault::connecting(&error)),
+                }
+            };
+            match timeout(share, connecting).await {
+                Ok(Ok(stream)) => return Ok((stream, *address)),
+                Ok(Err(error)) => fault = error,
+                Err(_) => fault = phase.overdue(),
+            }
+        }
+        Err(fault)
     }
 
     async fn addresses(&self, target: &Target<'_>, trace: &mut Trace) -> Result<Vec<SocketAddr>, Fault> {
@@ -188,24 +241,6 @@ impl Connector {
     }
 }
 
-/// Connects to the first address that answers, giving each an equal share of the time that is left.
-async fn open(addresses: &[SocketAddr], until: Instant) -> Result<(TcpStream, SocketAddr), Fault> {
-    let mut fault = Phase::Connect.overdue();
-    for (left, address) in (1..=u32::try_from(addresses.len()).unwrap_or(1)).rev().zip(addresses) {
-        let share = until.saturating_duration_since(Instant::now()) / left;
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // A signed request is one small write after another; waiting to fill a packet would cost 40 ms each.
-                stream.set_nodelay(true).map_err(|error| Fault::connecting(&error))?;
-                return Ok((stream, *address));
-            }
-            Ok(Err(error)) => fault = Fault::connecting(&error),
-            Err(_) => fault = Phase::Connect.overdue(),
-        }
-    }
-    Err(fault)
-}
-
 fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, Fault> {
     match host {
         Host::Ipv4(ip) => Ok(ServerName::IpAddress(IpAddr::V4(*ip).into())),
@@ -216,17 +251,17 @@ fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, Fault> {
     }
 }
 
-pub(super) async fn http1<S>(stream: S, remote: SocketAddr) -> Result<Connection, Fault>
+pub(super) async fn http1<S>(stream: S, remote: SocketAddr, allowance: Allowance) -> Result<Connection, Fault>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     // One hundred headers is hyper's own limit.
     let (sender, connection) =
         http1::Builder::new().max_buf_size(MAX_HEAD_BYTES as usize).handshake(TokioIo::new(stream)).await?;
-    Ok(driven(Sender::Http1(sender), connection, remote))
+    Ok(driven(Sender::Http1(sender), connection, remote, allowance))
 }
 
-async fn http2<S>(stream: S, remote: SocketAddr) -> Result<Connection, Fault>
+async fn http2<S>(stream: S, remote: SocketAddr, allowance: Allowance) -> Result<Connection, Fault>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
@@ -238,11 +273,11 @@ where
         .keep_alive_timeout(PING)
         .handshake(TokioIo::new(stream))
         .await?;
-    Ok(driven(Sender::Http2(sender), connection, remote))
+    Ok(driven(Sender::Http2(sender), connection, remote, allowance))
 }
 
 /// hyper moves bytes only while the connection is polled: one task per connection, none per request.
-fn driven<C>(sender: Sender, connection: C, remote: SocketAddr) -> Connection
+fn driven<C>(sender: Sender, connection: C, remote: SocketAddr, allowance: Allowance) -> Connection
 where
     C: Future<Output = hyper::Result<()>> + Send + 'static,
 {
@@ -250,5 +285,5 @@ where
         // Whoever waits for an answer is told of the error by its own future.
         let _ = connection.await;
     });
-    Connection { sender, remote, opened: Instant::now(), task: Arc::new(AbortOnDropHandle::new(task)) }
+    Connection { sender, remote, opened: Instant::now(), allowance, task: Arc::new(AbortOnDropHandle::new(task)) }
 }

@@ -32,6 +32,11 @@ impl Fault {
         Self::new(class, format!("could not connect: {error}"))
     }
 
+    /// The same, but it happened on the way to the proxy, not to the receiver.
+    pub fn of_proxy(self) -> Self {
+        Self { detail: format!("the proxy: {}", self.detail).into(), ..self }
+    }
+
     /// The TLS handshake failed.
     pub fn securing(error: &io::Error) -> Self {
         match (rustls_error(error), error.kind()) {
@@ -98,6 +103,7 @@ impl Fault {
                 Self::new(ErrorClass::Protocol, format!("the answer is not valid HTTP: {error}"))
             }
             io::ErrorKind::TimedOut => Self::new(ErrorClass::Timeout, "the connection went silent"),
+            io::ErrorKind::FileTooLarge => Self::new(ErrorClass::TooLarge, error.to_string()),
             io::ErrorKind::UnexpectedEof => {
                 Self::new(ErrorClass::Reset, "the connection was closed before the answer was complete")
             }

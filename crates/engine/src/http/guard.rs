@@ -21,9 +21,9 @@ const fn v4(a: u8, b: u8, c: u8, d: u8, prefix: u8) -> Ipv4Net {
     Ipv4Net::new_assert(Ipv4Addr::new(a, b, c, d), prefix)
 }
 
-/// IPv4 that is not the public internet: the IANA special-purpose registry, multicast, reserved, and one public address
-/// that is a metadata service all the same.
-pub(super) const CLOSED_V4: [Ipv4Net; 17] = [
+/// IPv4 that is not the public internet: the whole of the IANA special-purpose registry, also what it calls globally
+/// reachable, as no receiver is there; multicast, reserved, and one public address that is a metadata service all the same.
+pub(super) const CLOSED_V4: [Ipv4Net; 20] = [
     v4(0, 0, 0, 0, 8),          // this network, 0.0.0.0 is this host
     v4(10, 0, 0, 0, 8),         // private
     v4(100, 64, 0, 0, 10),      // carrier NAT; Alibaba's metadata
@@ -33,8 +33,11 @@ pub(super) const CLOSED_V4: [Ipv4Net; 17] = [
     v4(172, 16, 0, 0, 12),      // private
     v4(192, 0, 0, 0, 24),       // protocol assignments; Oracle's metadata
     v4(192, 0, 2, 0, 24),       // documentation
+    v4(192, 31, 196, 0, 24),    // AS112: a sink for stray name lookups, often inside the network
+    v4(192, 52, 193, 0, 24),    // multicast relays (AMT)
     v4(192, 88, 99, 0, 24),     // 6to4 relays
     v4(192, 168, 0, 0, 16),     // private
+    v4(192, 175, 48, 0, 24),    // AS112
     v4(198, 18, 0, 0, 15),      // benchmarking
     v4(198, 51, 100, 0, 24),    // documentation
     v4(203, 0, 113, 0, 24),     // documentation
@@ -43,25 +46,26 @@ pub(super) const CLOSED_V4: [Ipv4Net; 17] = [
     v4(255, 255, 255, 255, 32), // broadcast
 ];
 
-const fn v6(a: u16, b: u16, prefix: u8) -> Ipv6Net {
-    Ipv6Net::new_assert(Ipv6Addr::new(a, b, 0, 0, 0, 0, 0, 0), prefix)
+const fn v6(a: u16, b: u16, c: u16, prefix: u8) -> Ipv6Net {
+    Ipv6Net::new_assert(Ipv6Addr::new(a, b, c, 0, 0, 0, 0, 0), prefix)
 }
 
 /// The only IPv6 block from which public addresses are handed out. Loopback, unspecified, IPv4-compatible, ULA,
 /// link-local, site-local (fec0::/10), multicast, discard and segment routing are outside.
-const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 3);
+const GLOBAL_V6: Ipv6Net = v6(0x2000, 0, 0, 3);
 
 /// What is not public inside [`GLOBAL_V6`].
-pub(super) const CLOSED_V6: [Ipv6Net; 4] = [
-    v6(0x2001, 0, 23),     // protocol assignments: Teredo, ORCHID, benchmarking
-    v6(0x2001, 0xdb8, 32), // documentation
-    v6(0x2002, 0, 16),     // 6to4: a tunnel to any IPv4 address
-    v6(0x3fff, 0, 20),     // documentation
+pub(super) const CLOSED_V6: [Ipv6Net; 5] = [
+    v6(0x2001, 0, 0, 23),         // protocol assignments: Teredo, ORCHID, benchmarking
+    v6(0x2001, 0xdb8, 0, 32),     // documentation
+    v6(0x2002, 0, 0, 16),         // 6to4: a tunnel to any IPv4 address
+    v6(0x2620, 0x4f, 0x8000, 48), // AS112
+    v6(0x3fff, 0, 0, 20),         // documentation
 ];
 
 /// NAT64: the last 32 bits are the IPv4 address that is reached. Hosts without IPv4 see the whole internet through it,
 /// so the embedded address is what counts.
-const NAT64: Ipv6Net = v6(0x64, 0xff9b, 96);
+const NAT64: Ipv6Net = v6(0x64, 0xff9b, 0, 96);
 
 /// Why a URL or an address is refused. The texts are for people and do not tell what a name resolves to: whoever wrote
 /// the URL may not be entitled to know the inside of the network.

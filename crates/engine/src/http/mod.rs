@@ -4,8 +4,9 @@
 //! when **any** of its addresses is not public (and not opened by `SIGNALBOX_ALLOW_NETWORKS`), connects to exactly an
 //! address it has checked, and bounds what comes back in time, headers and bytes.
 //!
-//! It refuses to follow redirects, to use a proxy from the environment, to decompress, to keep cookies, to retry, and to
-//! judge a status: a 500 is an answer. What the answer means is decided in `domain`.
+//! It refuses to follow redirects, to use a proxy that the operator did not give it (`HTTP_PROXY` and its like), to
+//! decompress, to keep cookies, to retry, and to judge a status: a 500 is an answer. What the answer means is decided in
+//! `domain`.
 //!
 //! It is built on hyper's connections and not on a ready client, because only there the checked address is the connected
 //! address by construction, each phase can be timed and named in a failure, the size of a head is bounded, and the pool
@@ -15,7 +16,9 @@ mod client;
 mod connection;
 mod fault;
 mod guard;
+mod meter;
 mod pool;
+mod proxy;
 mod resolver;
 #[cfg(test)]
 mod tests;
@@ -27,6 +30,7 @@ use domain::delivery::ErrorClass;
 
 pub use client::{Client, ClientConfig};
 pub use guard::{Guard, Refusal};
+pub use proxy::{NotAProxy, Proxy};
 pub use resolver::Resolver;
 
 /// One request. Not `Debug`: it carries secrets, and a log must not.
@@ -46,7 +50,8 @@ pub struct Request {
     /// Most bytes of the answer's body that are read. What is beyond is not read, and is not an error.
     pub max_body_bytes: usize,
     /// The process's own listener: the request goes exactly there over plain HTTP, whatever the URL's host resolves to.
-    /// The only way to reach an address that the guard refuses; must never be set from what a tenant wrote.
+    /// A proxy is passed by. The only way to reach an address that the guard refuses; must never be set from what a tenant
+    /// wrote.
     pub exempt: Option<SocketAddr>,
 }
 
@@ -63,7 +68,7 @@ pub struct Response {
     pub body_truncated: bool,
     /// How long it took.
     pub timing: Timing,
-    /// Whom the connection was to.
+    /// Whom the connection was to; with a proxy, the address that the proxy was told.
     pub remote: Option<SocketAddr>,
 }
 
@@ -73,7 +78,7 @@ pub struct Response {
 pub struct Timing {
     /// Resolving the name.
     pub dns_ms: Option<u32>,
-    /// Connecting.
+    /// Connecting; with a proxy, until it has connected.
     pub connect_ms: Option<u32>,
     /// The TLS handshake.
     pub tls_ms: Option<u32>,

@@ -83,7 +83,7 @@ impl Pool {
         }
     }
 
-    /// Forgets a shared connection that takes no more requests.
+    /// Forgets a connection that is to take no more requests; it ends with those that it carries.
     pub fn discard(&self, origin: &str, failed: &Connection) {
         let mut state = self.locked();
         let Shelf { origins, count, .. } = &mut *state;

@@ -162,6 +162,7 @@ impl World {
             public_url: "http://signalbox.test".into(),
             listener: "127.0.0.1:1".parse().unwrap(),
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
+            proxy: None,
             master_key: MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
             header_prefix: "X-InTime".into(),
             in_flight: 64,

@@ -102,6 +102,7 @@ async fn a_wrong_master_key_is_refused_at_the_start() {
         public_url: "http://signalbox.test".into(),
         listener: "127.0.0.1:1".parse().unwrap(),
         allow_networks: Vec::new(),
+        proxy: None,
         master_key: engine::secrets::MasterKey::parse("BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
         header_prefix: "X-InTime".into(),
         in_flight: 1,

@@ -4,6 +4,7 @@
 mod dead_letters;
 mod delivery;
 mod harness;
+mod hostile;
 mod lifecycle;
 mod pace;
 mod replays;

@@ -325,6 +325,15 @@ impl Admission {
         Self { outcomes: vec![IngestOutcome::Stored { leased: true }; events.len()] }
     }
 
+    /// Refuses all when it has to be all or none and one was refused.
+    fn whole_or_none(self, whole: bool) -> Result<Self> {
+        let reused = self.outcomes.iter().position(|outcome| *outcome == IngestOutcome::KeyReused);
+        match reused.filter(|_| whole) {
+            Some(index) => Err(StoreError::KeyReused(index)),
+            None => Ok(self),
+        }
+    }
+
     /// The events to store.
     fn stored<'e>(&self, events: &'e [NewEvent]) -> Vec<&'e NewEvent> {
         let new = |(event, outcome): (&'e NewEvent, &IngestOutcome)| {
@@ -363,11 +372,23 @@ impl Store {
     /// Stores events and all their deliveries in one transaction, and answers for each event in order. When this
     /// returns, they are on disk.
     pub async fn ingest(&self, node: NodeId, events: Arc<[NewEvent]>) -> Result<Vec<IngestOutcome>> {
+        self.ingest_either(node, events, false).await
+    }
+
+    /// The same, but all or none: a key that was used for something else refuses the whole ingest, as
+    /// [`StoreError::KeyReused`].
+    pub async fn ingest_whole(&self, node: NodeId, events: Arc<[NewEvent]>) -> Result<Vec<IngestOutcome>> {
+        self.ingest_either(node, events, true).await
+    }
+
+    async fn ingest_either(&self, node: NodeId, events: Arc<[NewEvent]>, whole: bool) -> Result<Vec<IngestOutcome>> {
         match &self.db {
             Db::Sqlite(db) => {
-                db.writer.run(move |conn| Box::pin(async move { sqlite::ingest(conn, node, &events).await })).await
+                db.writer
+                    .run(move |conn| Box::pin(async move { sqlite::ingest(conn, node, &events, whole).await }))
+                    .await
             }
-            Db::Postgres(pool) => postgres::ingest(pool, node, &events).await,
+            Db::Postgres(pool) => postgres::ingest(pool, node, &events, whole).await,
         }
     }
 

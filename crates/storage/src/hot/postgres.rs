@@ -11,7 +11,12 @@ use super::{
 };
 use crate::Result;
 
-pub(super) async fn ingest(pool: &PgPool, node: NodeId, events: &[NewEvent]) -> Result<Vec<IngestOutcome>> {
+pub(super) async fn ingest(
+    pool: &PgPool,
+    node: NodeId,
+    events: &[NewEvent],
+    whole: bool,
+) -> Result<Vec<IngestOutcome>> {
     let keyed = keyed(events);
     if keyed.is_empty() {
         let mut connection = pool.acquire().await?;
@@ -21,7 +26,8 @@ pub(super) async fn ingest(pool: &PgPool, node: NodeId, events: &[NewEvent]) -> 
     let fresh = claim_keys(&mut transaction, &keyed).await?;
     let known =
         if fresh.len() == keyed.len() { Vec::new() } else { known_keys(&mut transaction, &keyed, &fresh).await? };
-    let outcomes = insert(&mut transaction, node, events, Admission::judge(events, &fresh, known)).await?;
+    let admission = Admission::judge(events, &fresh, known).whole_or_none(whole)?;
+    let outcomes = insert(&mut transaction, node, events, admission).await?;
     transaction.commit().await?;
     Ok(outcomes)
 }

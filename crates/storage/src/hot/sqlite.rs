@@ -32,6 +32,7 @@ pub(super) async fn ingest(
     conn: &mut SqliteConnection,
     node: NodeId,
     events: &[NewEvent],
+    whole: bool,
 ) -> Result<Vec<IngestOutcome>> {
     let keyed = keyed(events);
     let admission = if keyed.is_empty() {
@@ -46,7 +47,7 @@ pub(super) async fn ingest(
                 known.append(&mut known_keys(conn, chunk, &fresh[before..]).await?);
             }
         }
-        Admission::judge(events, &fresh, known)
+        Admission::judge(events, &fresh, known).whole_or_none(whole)?
     };
     let stored = admission.stored(events);
     for chunk in chunks(&stored) {

@@ -164,11 +164,18 @@ conformance! {
         assert_eq!(outcomes, [duplicate, IngestOutcome::KeyReused, stored, stored]);
         let page = store.events(organization, &domain::api::EventQuery::default(), None, 50).await.unwrap();
         assert_eq!(page.data.len(), 3);
+        // All or none.
+        let whole = store.ingest_whole(node, vec![event(organization, 20, vec![]), keyed(organization, 21, "c", 1), keyed(organization, 22, "a", 9)].into()).await;
+        assert!(matches!(whole, Err(storage::StoreError::KeyReused(2))), "{whole:?}");
+        let page = store.events(organization, &domain::api::EventQuery::default(), None, 50).await.unwrap();
+        assert_eq!(page.data.len(), 3);
+        let whole = store.ingest_whole(node, vec![keyed(organization, 23, "c", 2), keyed(organization, 24, "a", 1)].into()).await.unwrap();
+        assert_eq!(whole, [stored, duplicate], "a key of a refused ingest is free");
         // A day later it is free again.
         let late = NewEvent { accepted_at: T0.plus_ms(24 * 3_600_000 + 2_000), ..keyed(organization, 9, "a", 9) };
         assert_eq!(ingest(store, node, vec![late]).await, [stored]);
         assert_eq!(store.forget_idempotency_keys(T0.plus_ms(24 * 3_600_000 + 1_000), 1).await.unwrap(), 1);
-        assert_eq!(store.forget_idempotency_keys(T0.plus_ms(24 * 3_600_000 + 1_000), 10).await.unwrap(), 1);
+        assert_eq!(store.forget_idempotency_keys(T0.plus_ms(24 * 3_600_000 + 1_000), 10).await.unwrap(), 2);
     }
 
     async fn claims_take_what_is_due_the_longest_due_first(fresh) {

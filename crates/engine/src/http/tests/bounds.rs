@@ -6,6 +6,8 @@ use tokio::{io::AsyncWriteExt, sync::oneshot, time};
 
 use super::*;
 
+const OK: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi";
+
 #[tokio::test]
 async fn no_answer_is_a_timeout() {
     let receiver = Receiver::answering("").await;
@@ -60,7 +62,11 @@ async fn heads_that_never_end_are_cut() {
         }
     })
     .await;
-    assert_eq!(class(&local_client(), hasty(&interim.url())).await, ErrorClass::Timeout);
+    assert_eq!(class(&local_client(), post(&interim.url())).await, ErrorClass::TooLarge);
+
+    let polite = format!("{}{OK}", "HTTP/1.1 102 Processing\r\n\r\n".repeat(16));
+    let polite = Receiver::answering(polite).await;
+    assert_eq!(answer(&local_client(), post(&polite.url())).await.status, 200);
 }
 
 #[tokio::test]

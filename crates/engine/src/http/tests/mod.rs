@@ -1,7 +1,11 @@
 //! The client against real sockets on loopback: receivers that answer, lie, stall and cut.
 
 mod addresses;
+mod blocks;
 mod bounds;
+mod hostile;
+mod names;
+mod proxy;
 mod reuse;
 mod target;
 mod tls;
@@ -25,12 +29,13 @@ use tokio::{
 use tokio_util::task::AbortOnDropHandle;
 use url::Url;
 
-use super::{Client, ClientConfig, Failure, Guard, Request, Resolver, Response};
+use super::{Client, ClientConfig, Failure, Guard, Proxy, Request, Resolver, Response};
 
 /// A receiver on loopback; gone when dropped.
 struct Receiver {
     address: SocketAddr,
     connections: Arc<AtomicUsize>,
+    open: Arc<AtomicUsize>,
     _task: AbortOnDropHandle<()>,
 }
 
@@ -43,14 +48,21 @@ impl Receiver {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("loopback has ports");
         let address = listener.local_addr().expect("it is bound");
         let connections = Arc::new(AtomicUsize::new(0));
-        let counter = connections.clone();
+        let open = Arc::new(AtomicUsize::new(0));
+        let (counter, gauge) = (connections.clone(), open.clone());
         let task = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 counter.fetch_add(1, Ordering::SeqCst);
-                tokio::spawn(behave(stream));
+                gauge.fetch_add(1, Ordering::SeqCst);
+                let (behaviour, gauge) = (behave(stream), gauge.clone());
+                tokio::spawn(async move {
+                    // How it ended is for the client to say.
+                    let _ = behaviour.await;
+                    gauge.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
-        Self { address, connections, _task: AbortOnDropHandle::new(task) }
+        Self { address, connections, open, _task: AbortOnDropHandle::new(task) }
     }
 
     /// Every request on every connection gets these bytes.
@@ -85,6 +97,11 @@ impl Receiver {
         format!("http://{}/hook?a=1#fragment", self.address)
     }
 
+    /// Connections whose behaviour has not come to its end.
+    fn open(&self) -> usize {
+        self.open.load(Ordering::SeqCst)
+    }
+
     fn connections(&self) -> usize {
         self.connections.load(Ordering::SeqCst)
     }
@@ -115,7 +132,7 @@ fn reset(stream: TcpStream) -> io::Result<()> {
 }
 
 fn client(guard: Guard) -> Client {
-    Client::new(ClientConfig { guard, user_agent: "Signalbox/0".to_owned() })
+    Client::new(ClientConfig { guard, proxy: None, user_agent: "Signalbox/0".to_owned() })
 }
 
 /// May reach loopback.

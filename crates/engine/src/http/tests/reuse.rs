@@ -11,6 +11,7 @@ use tokio::{
 use super::*;
 use crate::http::{
     connection::{Connection, http1},
+    meter::Allowance,
     pool::{IDLE, MOST, Pool},
 };
 
@@ -102,7 +103,8 @@ async fn connection() -> Connection {
         let _far = far;
         std::future::pending::<()>().await;
     });
-    let connection = http1(near, SocketAddr::from(([127, 0, 0, 1], 1))).await.expect("nothing is sent yet");
+    let connection =
+        http1(near, SocketAddr::from(([127, 0, 0, 1], 1)), Allowance::new(0)).await.expect("nothing is sent yet");
     while !connection.is_ready() {
         tokio::task::yield_now().await;
     }

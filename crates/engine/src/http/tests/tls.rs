@@ -8,18 +8,19 @@ use rustls::{
     RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer},
 };
+use tokio::sync::Notify;
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use super::*;
 
 /// A certificate authority of these tests.
-struct Authority {
+pub(super) struct Authority {
     issuer: Issuer<'static, KeyPair>,
     certificate: CertificateDer<'static>,
 }
 
 impl Authority {
-    fn new(name: &str) -> Self {
+    pub fn new(name: &str) -> Self {
         let mut params = CertificateParams::new(Vec::new()).expect("no names are fine");
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -28,22 +29,26 @@ impl Authority {
         Self { issuer: Issuer::new(params, key), certificate }
     }
 
-    fn acceptor(&self, params: &CertificateParams, alpn: &[&str]) -> TlsAcceptor {
+    pub fn acceptor(&self, params: &CertificateParams, alpn: &[&str]) -> TlsAcceptor {
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("it signs").der().clone();
         acceptor(certificate, &key, alpn)
     }
 
     /// Trusts this authority; every name is loopback.
-    fn client(&self) -> Client {
+    pub fn client(&self) -> Client {
+        self.client_of(loopback(resolving(&["127.0.0.1"])), None)
+    }
+
+    /// Trusts this authority.
+    pub fn client_of(&self, guard: Guard, proxy: Option<Proxy>) -> Client {
         let mut roots = RootCertStore::empty();
         roots.add(self.certificate.clone()).expect("a certificate");
-        let config = ClientConfig { guard: loopback(resolving(&["127.0.0.1"])), user_agent: String::new() };
-        Client::trusting(config, roots)
+        Client::trusting(ClientConfig { guard, proxy, user_agent: String::new() }, roots)
     }
 }
 
-fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) -> TlsAcceptor {
+pub(super) fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) -> TlsAcceptor {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_safe_default_protocol_versions()
@@ -55,11 +60,11 @@ fn acceptor(certificate: CertificateDer<'static>, key: &KeyPair, alpn: &[&str]) 
     Arc::new(config).into()
 }
 
-fn named(name: &str) -> CertificateParams {
+pub(super) fn named(name: &str) -> CertificateParams {
     CertificateParams::new(vec![name.to_owned()]).expect("a name")
 }
 
-async fn secured<F>(
+pub(super) async fn secured<F>(
     acceptor: TlsAcceptor,
     behave: impl Fn(TlsStream<TcpStream>) -> F + Copy + Send + Sync + 'static,
 ) -> Receiver
@@ -73,14 +78,14 @@ where
     .await
 }
 
-async fn ok(mut stream: TlsStream<TcpStream>) -> io::Result<()> {
+pub(super) async fn ok(mut stream: TlsStream<TcpStream>) -> io::Result<()> {
     while request_in(&mut stream).await?.is_some() {
         stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi").await?;
     }
     Ok(())
 }
 
-fn at(receiver: &Receiver, host: &str) -> Request {
+pub(super) fn at(receiver: &Receiver, host: &str) -> Request {
     post(&format!("https://{host}:{}/hook", receiver.address.port()))
 }
 
@@ -156,6 +161,9 @@ async fn handshakes_that_fail_otherwise() {
     assert_eq!(failure.class, ErrorClass::Timeout, "connected, but no further");
 }
 
+/// Lets the answers to `/later` go.
+static GATE: Notify = Notify::const_new();
+
 /// Answers with what the path asks for.
 async fn http2(stream: TlsStream<TcpStream>) -> io::Result<()> {
     let service = service_fn(|request: http::Request<Incoming>| async move {
@@ -169,6 +177,10 @@ async fn http2(stream: TlsStream<TcpStream>) -> io::Result<()> {
             "/huge" => response.header("x-huge", "a".repeat(100_000)).body(Full::new(body)),
             "/long" => response.body(Full::new(vec![b'a'; 1_000_000].into())),
             "/hang" => std::future::pending().await,
+            "/later" => {
+                GATE.notified().await;
+                response.body(Full::new(body))
+            }
             _ => response.body(Full::new(body)),
         };
         Ok::<_, hyper::Error>(built.expect("a response"))
@@ -189,13 +201,35 @@ async fn http2_is_spoken_and_one_connection_carries_all() {
     for response in futures_util::future::join_all(twenty).await {
         assert_eq!((response.status, response.timing.connect_ms), (200, None));
     }
-    assert_eq!(class(&client, post(&url("/many"))).await, ErrorClass::TooLarge);
-    assert_eq!(class(&client, post(&url("/huge"))).await, ErrorClass::Protocol, "h2 does not tell large from wrong");
-    assert_eq!(class(&client, hasty(&url("/hang"))).await, ErrorClass::Timeout);
-    let long = answer(&client, post(&url("/long"))).await;
-    assert_eq!((long.body.len(), long.body_truncated), (1_024, true));
-    assert_eq!(answer(&client, post(&url("/echo"))).await.timing.connect_ms, None, "the connection is none the worse");
     assert_eq!((receiver.connections(), client.waiting_connections()), (1, 1));
+}
+
+#[tokio::test]
+async fn an_http2_connection_is_given_up_with_its_first_failure_but_carries_on_what_it_carries() {
+    let authority = Authority::new("Authority");
+    let receiver = secured(authority.acceptor(&named("two.example"), &["h2"]), http2).await;
+    let client = authority.client();
+    let url = |path: &str| format!("https://two.example:{}{path}", receiver.address.port());
+    let later = async { answer(&client, post(&url("/later"))).await };
+    let failures = async {
+        while client.waiting_connections() == 0 {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(class(&client, hasty(&url("/hang"))).await, ErrorClass::Timeout);
+        assert_eq!((receiver.connections(), client.waiting_connections()), (1, 0));
+        GATE.notify_one();
+        assert_eq!(class(&client, post(&url("/many"))).await, ErrorClass::TooLarge);
+        assert_eq!(
+            class(&client, post(&url("/huge"))).await,
+            ErrorClass::Protocol,
+            "h2 does not tell large from wrong"
+        );
+        let long = answer(&client, post(&url("/long"))).await;
+        assert_eq!((long.body.len(), long.body_truncated), (1_024, true));
+        assert_eq!((receiver.connections(), client.waiting_connections()), (4, 0));
+    };
+    let (later, ()) = tokio::join!(later, failures);
+    assert_eq!((later.status, &later.body[..]), (200, &br#"{"event":"ping"}"#[..]));
 }
 
 #[tokio::test]
