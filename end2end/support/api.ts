@@ -10,6 +10,8 @@ export interface Webhook {
   state: "active" | "paused" | "disabled";
   version: number;
   headers: { name: string; value: string | null }[];
+  consecutive_failures: number;
+  blocked_until: string | null;
 }
 
 export interface WebhookDraft {
@@ -20,6 +22,7 @@ export interface WebhookDraft {
   state?: Webhook["state"];
   headers?: { name: string; value: string }[];
   retry_policy?: object;
+  options?: object;
 }
 
 export interface Delivery {

@@ -226,6 +226,33 @@ create table attempts (
     primary key (delivery_id, number)
 );
 
+-- Work on many deliveries, in batches.
+create table jobs (
+    -- UUIDv7: also says when it was asked for.
+    id uuid not null primary key,
+    organization_id uuid not null,
+    kind text not null,
+    -- JSON of domain::api::JobScope.
+    scope text not null,
+    state text not null,
+    -- It goes through the ids from `first_id` up to `end_id`, that one not included. Those from `next_id` on are still to
+    -- be looked at.
+    first_id uuid not null,
+    next_id uuid not null,
+    end_id uuid not null,
+    matched bigint not null,
+    done bigint not null,
+    -- JSON of how many were refused, by domain::api::Refusal.
+    refusals text not null,
+    error text,
+    created_by text not null,
+    finished_at bigint,
+    -- The node that works on it.
+    node_id uuid
+);
+create index jobs_by_organization on jobs (organization_id, id);
+create index jobs_running on jobs (id) where state = 'running';
+
 create table rollups (
     organization_id uuid not null,
     -- 1, 60 or 1440.

@@ -1,8 +1,14 @@
 //! A webhook as a form has it: all text, as it was typed. Turning it into a draft happens in the browser (to check) and on the
 //! server (to store) by the same function; the rules themselves are `domain::validate_webhook`.
 
-use domain::{CustomHeader, EventPattern, Filter, Problems, WebhookDraft, WebhookState, api::Webhook};
+use domain::{
+    CustomHeader, DeliveryOptions, EventPattern, Filter, Problems, RetryPolicy, WebhookDraft, WebhookState,
+    api::Webhook,
+};
 use serde::{Deserialize, Serialize};
+
+use super::retry_form::RetryForm;
+use crate::delay_text;
 
 /// The fields of the form, named as they are posted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -28,14 +34,33 @@ pub struct WebhookForm {
     pub source_id: String,
     /// Conditions as JSON, or empty.
     pub filter: String,
+    /// Whether it has a retry policy of its own.
+    pub own_policy: bool,
+    /// That policy; the organization's while it has none.
+    pub retry: RetryForm,
+    /// "Rate limit" per second, or empty.
+    pub rate_limit_per_s: String,
+    /// "Requests in flight", or empty.
+    pub max_in_flight: String,
+    /// "Keep the order".
+    pub ordered: bool,
+    /// "Time to live" such as `1h`, or empty.
+    pub time_to_live: String,
+    /// "Disable after", in failures.
+    pub disable_after: String,
     /// "Active".
     pub active: bool,
 }
 
 impl WebhookForm {
-    /// The form of a webhook that exists.
-    pub fn of(webhook: &Webhook) -> Self {
-        Self {
+    /// The form of a new webhook in an organization with this policy.
+    pub fn blank(policy: &RetryPolicy) -> Self {
+        Self { active: true, retry: RetryForm::of(policy), ..Self::default() }.with_options(DeliveryOptions::default())
+    }
+
+    /// The form of a webhook that exists, in an organization with this policy.
+    pub fn of(webhook: &Webhook, policy: &RetryPolicy) -> Self {
+        let form = Self {
             id: webhook.id.to_string(),
             version: webhook.version.to_string(),
             name: webhook.name.clone(),
@@ -46,19 +71,42 @@ impl WebhookForm {
             header_values: Vec::new(),
             source_id: webhook.source_id.map(|id| id.to_string()).unwrap_or_default(),
             filter: filter_text(&webhook.filter),
+            own_policy: webhook.retry_policy.is_some(),
+            retry: RetryForm::of(webhook.retry_policy.as_ref().unwrap_or(policy)),
             active: webhook.state == WebhookState::Active,
+            ..Self::default()
+        };
+        form.with_options(webhook.options)
+    }
+
+    fn with_options(self, options: DeliveryOptions) -> Self {
+        let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+        Self {
+            rate_limit_per_s: number(options.rate_limit_per_s),
+            max_in_flight: number(options.max_in_flight),
+            ordered: options.ordered,
+            time_to_live: options.time_to_live_s.map(delay_text::text).unwrap_or_default(),
+            disable_after: options.disable_after.to_string(),
+            ..self
         }
     }
 
-    /// What was typed, as a draft.
-    pub fn draft(&self) -> Result<WebhookDraft, Problems> {
+    /// What was typed, as a draft, and what in it could not be read.
+    pub fn draft(&self) -> (WebhookDraft, Problems) {
+        let mut problems = Problems::default();
         let filter = match self.filter.trim() {
             "" => Filter::default(),
-            text => serde_json::from_str(text).map_err(|error| {
-                Problems::one("filter", format!("Not a list of conditions such as the example: {error}"))
-            })?,
+            text => serde_json::from_str(text).unwrap_or_else(|error| {
+                problems.add("filter", format!("Not a list of conditions such as the example: {error}"));
+                Filter::default()
+            }),
         };
-        Ok(WebhookDraft {
+        let retry_policy = self.own_policy.then(|| self.retry.policy());
+        if let Some(Err(refused)) = &retry_policy {
+            problems.add_inside("retry_policy", Err(refused.clone()));
+        }
+        let options = self.options(&mut problems);
+        let draft = WebhookDraft {
             name: self.name.trim().to_owned(),
             url: self.url.trim().to_owned(),
             description: self.description.trim().to_owned(),
@@ -66,10 +114,36 @@ impl WebhookForm {
             headers: self.headers(),
             source_id: self.source_id.parse().ok(),
             filter,
+            retry_policy: retry_policy.and_then(Result::ok),
+            options,
             state: if self.active { WebhookState::Active } else { WebhookState::Disabled },
             version: self.version.parse().ok(),
             ..WebhookDraft::default()
-        })
+        };
+        (draft, problems)
+    }
+
+    fn options(&self, problems: &mut Problems) -> DeliveryOptions {
+        let mut number = |field: &str, text: &str| match text.trim() {
+            "" => None,
+            text => text.parse::<u32>().map_err(|_| problems.add(field, "Please enter a whole number")).ok(),
+        };
+        let (rate_limit_per_s, max_in_flight, disable_after) = (
+            number("options.rate_limit_per_s", &self.rate_limit_per_s),
+            number("options.max_in_flight", &self.max_in_flight),
+            number("options.disable_after", &self.disable_after),
+        );
+        let time_to_live_s = match self.time_to_live.trim() {
+            "" => None,
+            text => delay_text::seconds(text).map_err(|message| problems.add("options.time_to_live_s", message)).ok(),
+        };
+        DeliveryOptions {
+            rate_limit_per_s,
+            max_in_flight,
+            ordered: self.ordered,
+            time_to_live_s,
+            disable_after: disable_after.unwrap_or(0),
+        }
     }
 
     fn headers(&self) -> Vec<CustomHeader> {
@@ -81,35 +155,20 @@ impl WebhookForm {
         .collect()
     }
 
-    #[cfg(feature = "ssr")]
     /// What may travel back in an address after an error: everything but the values of headers, which can be credentials.
-    pub fn typed(&self) -> Vec<(&'static str, &str)> {
-        let mut typed = vec![
-            ("name", self.name.as_str()),
-            ("url", &self.url),
-            ("description", &self.description),
-            ("source_id", &self.source_id),
-            ("filter", &self.filter),
-            ("active", if self.active { "true" } else { "" }),
-        ];
-        typed.extend(self.events.iter().map(|event| ("events", event.as_str())));
-        typed.extend(self.header_names.iter().filter(|name| !name.is_empty()).map(|name| ("header", name.as_str())));
-        typed
+    #[cfg(feature = "ssr")]
+    pub fn typed(&self) -> String {
+        let header_names = self.header_names.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let harmless = Self { header_names, header_values: Vec::new(), ..self.clone() };
+        serde_json::to_string(&harmless).unwrap_or_default()
     }
 
-    /// Puts what was typed before an error over what is stored. `get` reads one value of the address, `all` all of them.
-    pub fn or_typed(mut self, get: impl Fn(&str) -> Option<String>, all: impl Fn(&str) -> Vec<String>) -> Self {
-        if let (Some(name), Some(url)) = (get("name"), get("url")) {
-            self.name = name;
-            self.url = url;
-            self.description = get("description").unwrap_or_default();
-            self.source_id = get("source_id").unwrap_or_default();
-            self.filter = get("filter").unwrap_or_default();
-            self.active = get("active").is_some_and(|active| active == "true");
-            self.events = all("events");
-            self.header_names = all("header");
+    /// What was typed before an error, if anything was, for the same webhook as it is stored now.
+    pub fn or_typed(self, typed: Option<String>) -> Self {
+        match typed.and_then(|text| serde_json::from_str::<Self>(&text).ok()) {
+            Some(typed) => Self { id: self.id, version: self.version, ..typed },
+            None => self,
         }
-        self
     }
 }
 
@@ -153,12 +212,40 @@ mod tests {
         };
         let header =
             |name: &str, value: Option<&str>| CustomHeader { name: name.into(), value: value.map(str::to_owned) };
-        assert_eq!(form.draft().unwrap().headers, [header("X-A", None), header("X-B", Some("b"))]);
+        assert_eq!(form.draft().0.headers, [header("X-A", None), header("X-B", Some("b"))]);
     }
 
     #[test]
     fn a_filter_that_is_no_list_is_named() {
         let form = WebhookForm { filter: "{".into(), ..WebhookForm::default() };
-        assert_eq!(form.draft().unwrap_err().into_vec()[0].field, "filter");
+        assert_eq!(form.draft().1.into_vec()[0].field, "filter");
+    }
+
+    #[test]
+    fn policy_and_options_are_named_inside_the_webhook() {
+        let mut form = WebhookForm::blank(&RetryPolicy::default());
+        let (draft, problems) = form.draft();
+        assert!(problems.is_empty());
+        assert_eq!((draft.retry_policy, draft.options), (None, DeliveryOptions::default()));
+        form.own_policy = true;
+        form.retry.max_retries = "11".into();
+        form.rate_limit_per_s = "fast".into();
+        form.time_to_live = "soon".into();
+        let fields: Vec<_> = form.draft().1.into_vec().into_iter().map(|problem| problem.field).collect();
+        assert_eq!(fields, ["retry_policy.max_retries", "options.rate_limit_per_s", "options.time_to_live_s"]);
+        form.retry.max_retries = "4".into();
+        form.rate_limit_per_s = "5".into();
+        form.time_to_live = "2h".into();
+        form.disable_after = String::new();
+        let (draft, problems) = form.draft();
+        assert!(problems.is_empty());
+        assert_eq!(draft.retry_policy.map(|policy| policy.max_retries), Some(4));
+        let options = DeliveryOptions {
+            rate_limit_per_s: Some(5),
+            time_to_live_s: Some(7_200),
+            disable_after: 0,
+            ..DeliveryOptions::default()
+        };
+        assert_eq!(draft.options, options);
     }
 }

@@ -26,8 +26,9 @@ pub async fn show_webhook(id: String) -> Result<Webhook, CallError> {
 #[server(prefix = "/_ui", endpoint = "webhooks/save")]
 pub async fn save_webhook(form: WebhookForm, #[server(default)] then: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
-    let saved =
-        store(&engine, &actor, &form).await.map_err(|error| ssr::keep_typed::<SaveWebhook>(error, &form.typed()))?;
+    let saved = store(&engine, &actor, &form)
+        .await
+        .map_err(|error| ssr::keep_typed::<SaveWebhook>(error, &[("typed", &form.typed())]))?;
     let mut next = format!("/webhooks/{}?tab={}", saved.id, if form.id.is_empty() { "test" } else { "settings" });
     if then == "test" {
         let sent = engine.test_webhook(&actor, saved.id, domain::api::Test::default()).await?;
@@ -37,18 +38,17 @@ pub async fn save_webhook(form: WebhookForm, #[server(default)] then: String) ->
     Ok(())
 }
 
-/// Stores the form. What the form does not show (retry policies, options, a pause) stays as it is.
+/// Stores the form. What the form does not show (policies of single event types, a pause) stays as it is.
 #[cfg(feature = "ssr")]
 async fn store(engine: &engine::Engine, actor: &engine::Actor, form: &WebhookForm) -> Result<Webhook, CallError> {
-    let mut draft = form.draft().map_err(domain::api::ApiError::from)?;
+    let (mut draft, problems) = form.draft();
+    problems.or(()).map_err(domain::api::ApiError::from)?;
     if form.id.is_empty() {
         return Ok(engine.create_webhook(actor, draft).await?.webhook);
     }
     let id = ssr::id(&form.id, "Webhook")?;
     let stored = engine.webhook(actor, id).await?;
-    draft.retry_policy = stored.retry_policy;
     draft.event_policies = stored.event_policies;
-    draft.options = stored.options;
     if !form.active && stored.state == domain::WebhookState::Paused {
         draft.state = stored.state;
     }

@@ -83,6 +83,10 @@ pub fn FormProblem(
                 return;
             };
             if let Ok(Some(field)) = form.query_selector("[aria-invalid=true]") {
+                // What is folded away cannot be focused.
+                while let Ok(Some(folded)) = field.closest("details:not([open])") {
+                    _ = folded.set_attribute("open", "");
+                }
                 _ = wasm_bindgen::JsCast::unchecked_into::<web_sys::HtmlElement>(field).focus();
             }
         };
@@ -167,6 +171,58 @@ pub fn TextField(
                 aria-describedby=format!("{name}-hint {name}-error")
             />
             {field_hint(name, hint)}
+            <FieldError refusal name />
+        </div>
+    }
+    .into_any()
+}
+
+/// What a [`number_field`] is told.
+pub struct Number {
+    /// The name it is posted under.
+    pub post: String,
+    /// Its name in errors, and its id.
+    pub name: String,
+    /// What it is called on the screen.
+    pub label: AnyView,
+    /// What is counted; stands behind it.
+    pub unit: &'static str,
+    /// What it holds at first.
+    pub value: String,
+    /// What it means to leave it empty.
+    pub empty: &'static str,
+}
+
+/// A number with its unit. A field of text, so that whatever is typed reaches our own check.
+pub fn number_field(number: Number, refusal: Refusal) -> AnyView {
+    let Number { post, name, label, unit, value, empty } = number;
+    let unit_id = format!("{name}-unit");
+    let described = format!("{unit_id} {name}-error");
+    let is_refused = {
+        let name = name.clone();
+        move || refusal.field(&name).map(|_| "true")
+    };
+    view! {
+        <div class="field">
+            <label class="field-label" for=name.clone()>
+                {label}
+            </label>
+            <div class="with-unit">
+                <input
+                    class="input num"
+                    id=name.clone()
+                    name=post
+                    value=value
+                    placeholder=empty
+                    inputmode="numeric"
+                    autocomplete="off"
+                    aria-invalid=is_refused
+                    aria-describedby=described
+                />
+                <span class="muted" id=unit_id>
+                    {unit}
+                </span>
+            </div>
             <FieldError refusal name />
         </div>
     }

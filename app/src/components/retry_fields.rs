@@ -6,7 +6,10 @@ use leptos::{ev::Event, prelude::*};
 use wasm_bindgen::JsCast;
 use web_sys::FormData;
 
-use super::field::{FieldError, Refusal};
+use super::{
+    field::{FieldError, Number, Refusal, number_field},
+    status::count,
+};
 use crate::{calls::retry_form::RetryForm, time::utc};
 
 /// Where the fields stand.
@@ -84,7 +87,8 @@ pub fn retry_fields(typed: RwSignal<RetryForm>, place: Place, refusal: Refusal) 
 
 fn fields(form: RetryForm, Place { post, error, .. }: Place, refusal: Refusal) -> AnyView {
     let number = |name: &str, label: AnyView, unit: &'static str, value: String| {
-        number_field(format!("{post}[{name}]"), format!("{error}{name}"), label, unit, value, refusal)
+        let (post, name) = (format!("{post}[{name}]"), format!("{error}{name}"));
+        number_field(Number { post, name, label, unit, value, empty: "" }, refusal)
     };
     let strategies = STRATEGIES
         .map(|(value, text)| choice("radio", format!("{post}[strategy]"), value, text, form.strategy == value));
@@ -181,47 +185,6 @@ fn choice(kind: &'static str, post: String, value: &'static str, text: &'static 
     .into_any()
 }
 
-/// A number with its unit. A field of text, so that whatever is typed reaches our own check.
-pub fn number_field(
-    post: String,
-    name: String,
-    label: AnyView,
-    unit: &'static str,
-    value: String,
-    refusal: Refusal,
-) -> AnyView {
-    let unit_id = format!("{name}-unit");
-    let describedby = format!("{unit_id} {name}-error");
-    let is_refused = {
-        let name = name.clone();
-        move || refusal.field(&name).map(|_| "true")
-    };
-    view! {
-        <div class="field">
-            <label class="field-label" for=name.clone()>
-                {label}
-            </label>
-            <div class="with-unit">
-                <input
-                    class="input num"
-                    id=name.clone()
-                    name=post
-                    value=value
-                    inputmode="numeric"
-                    autocomplete="off"
-                    aria-invalid=is_refused
-                    aria-describedby=describedby
-                />
-                <span class="muted" id=unit_id>
-                    {unit}
-                </span>
-            </div>
-            <FieldError refusal name />
-        </div>
-    }
-    .into_any()
-}
-
 /// When the retries would happen if a first try failed at `start`, following what is typed.
 pub fn retry_preview(typed: RwSignal<RetryForm>, start: Timestamp) -> AnyView {
     let shown = move || match typed.read().policy() {
@@ -272,4 +235,31 @@ fn preview_table(policy: &RetryPolicy, start: Timestamp) -> AnyView {
         {end.map(|end| view! { <p>{format!("A delivery that still fails after {end} {after}.")}</p> })}
     }
     .into_any()
+}
+
+/// A policy in a line: `Exponential backoff: 3 retries, after 5 s, 10 s, 20 s`.
+pub fn summary(policy: &RetryPolicy) -> String {
+    const SHOWN: u32 = 6;
+    let name = match policy.strategy {
+        domain::Backoff::Exponential => "Exponential backoff",
+        domain::Backoff::Linear => "Linear delay",
+        domain::Backoff::Fixed => "Fixed delay",
+        domain::Backoff::List(_) => "List of delays",
+    };
+    let retries = policy.retries();
+    let waits: Vec<String> = (1..=retries.min(SHOWN)).map(|retry| human_ms(policy.base_delay_ms(retry))).collect();
+    let more = if retries > SHOWN { " …" } else { "" };
+    format!("{name}: {}, after {}{more}", count(retries.into(), "retry", "retries"), waits.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_in_a_line() {
+        assert_eq!(summary(&RetryPolicy::default()), "Exponential backoff: 3 retries, after 5 s, 10 s, 20 s");
+        let patient = RetryPreset::StandardWebhooks.apply(&RetryPolicy::default());
+        assert_eq!(summary(&patient), "List of delays: 9 retries, after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h …");
+    }
 }

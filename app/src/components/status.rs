@@ -88,6 +88,11 @@ pub fn signature_status(verdict: ReceivedSignature) -> AnyView {
     }
 }
 
+/// `1 try`, `2 tries`.
+pub fn count(number: i64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
 /// What HTTP calls a status.
 pub const fn reason(status: u16) -> &'static str {
     match status {

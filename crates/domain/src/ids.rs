@@ -140,6 +140,8 @@ ids! {
     EventId = "evt";
     /// One event on its way to one webhook.
     DeliveryId = "dlv";
+    /// Work on many deliveries.
+    JobId = "job";
     /// One request that the Inspector recorded.
     InspectorRequestId = "req";
     /// One entry of the audit log.

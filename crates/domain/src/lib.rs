@@ -22,8 +22,8 @@ pub use durations::{duration_percentile_ms, duration_slot};
 pub use event_type::{Category, EventPattern, EventType, is_event_type_name};
 pub use filter::{Condition, Filter, Operator};
 pub use ids::{
-    ApiKeyId, AuditId, DeliveryId, EventId, IdError, InspectorRequestId, MemberId, NodeId, OrganizationId, PublicId,
-    SourceId, WebhookId,
+    ApiKeyId, AuditId, DeliveryId, EventId, IdError, InspectorRequestId, JobId, MemberId, NodeId, OrganizationId,
+    PublicId, SourceId, WebhookId,
 };
 pub use options::{DeliveryOptions, Retention};
 pub use permission::{Permission, Role, Scope, Scopes};

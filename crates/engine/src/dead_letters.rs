@@ -6,7 +6,10 @@
 
 use domain::{
     DeliveryId, OrganizationId, Permission, Timestamp, WebhookId,
-    api::{ApiError, DeadLetter, DeadLetterQuery, DeadLetterSummary, Delivery, Page, Refusal},
+    api::{
+        ApiError, DeadLetter, DeadLetterChoice, DeadLetterQuery, DeadLetterSummary, DeadLetterTarget, Delivery,
+        DoneAtOnce, Job, JobKind, Page, Refusal, Refused,
+    },
 };
 use storage::{DeadLetterRow, Moved};
 
@@ -14,6 +17,15 @@ use crate::{Actor, Engine, Inner, LiveEvent, Result, error::refused, paging, rou
 
 /// A day, in milliseconds.
 pub(crate) const DAY_MS: i64 = 86_400_000;
+
+/// What was done to dead letters that a person chose.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Handled {
+    /// It is done.
+    Now(DoneAtOnce),
+    /// A job does it.
+    Job(Job),
+}
 
 impl Engine {
     /// Dead letters, the newest delivery first.
@@ -60,6 +72,41 @@ impl Engine {
         Ok(())
     }
 
+    /// Retries the dead letters that were chosen.
+    pub async fn retry_dead_letters(&self, actor: &Actor, choice: DeadLetterChoice) -> Result<Handled> {
+        actor.require(Permission::ReplayDeliveries)?;
+        let ids = match choice.check()? {
+            DeadLetterTarget::Ids(ids) => ids,
+            DeadLetterTarget::Matching(filter) => {
+                self.check_target(actor, filter.webhook_id)?;
+                let job = self.start_job(actor, JobKind::DeadLettersRetry, filter.into(), "dead_letters.retry_started");
+                return job.await.map(Handled::Job);
+            }
+        };
+        let audit = self.audit_entry(actor, "dead_letters.retried", &format!("{} deliveries", ids.len()), &[]);
+        let retried = self.inner.store.retry_dead_letters(actor.organization, ids, self.now(), audit);
+        let moved = retried.await.map_err(refused)?;
+        self.inner.send_on(actor.organization, &moved.failing).await;
+        Ok(Handled::Now(report(moved)))
+    }
+
+    /// Discards the dead letters that were chosen.
+    pub async fn clear_dead_letters(&self, actor: &Actor, choice: DeadLetterChoice) -> Result<Handled> {
+        actor.require(Permission::ReplayDeliveries)?;
+        let ids = match choice.check()? {
+            DeadLetterTarget::Ids(ids) => ids,
+            DeadLetterTarget::Matching(filter) => {
+                let job = self.start_job(actor, JobKind::DeadLettersClear, filter.into(), "dead_letters.clear_started");
+                return job.await.map(Handled::Job);
+            }
+        };
+        let audit = self.audit_entry(actor, "dead_letters.cleared", &format!("{} deliveries", ids.len()), &[]);
+        let cleared = self.inner.store.clear_dead_letters(actor.organization, ids, Some(audit));
+        let moved = cleared.await.map_err(refused)?;
+        self.inner.live.send(actor.organization, LiveEvent::DeadLetters);
+        Ok(Handled::Now(report(moved)))
+    }
+
     /// The refusal of the one dead letter that was asked for, if it was refused.
     async fn check_moved(&self, organization: OrganizationId, moved: &Moved) -> Result<()> {
         let Some((id, refusal)) = moved.refused.first() else { return Ok(()) };
@@ -102,4 +149,18 @@ pub(crate) fn expires_at(snapshot: &Snapshot, webhook: WebhookId, event_type: &s
 fn with_end(snapshot: &Snapshot, DeadLetterRow { delivery, died_at }: DeadLetterRow) -> DeadLetter {
     let expires_at = expires_at(snapshot, delivery.webhook_id, &delivery.event, died_at);
     DeadLetter { delivery, died_at, expires_at }
+}
+
+fn report(moved: Moved) -> DoneAtOnce {
+    let count = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
+    let dead = moved.refused.iter().filter(|(_, reason)| *reason != Refusal::NotDeadLetter).count();
+    DoneAtOnce {
+        matched: count(moved.done.len() + dead),
+        done: count(moved.done.len()),
+        refused: moved
+            .refused
+            .into_iter()
+            .map(|(id, reason)| Refused { id, reason, detail: reason.detail().to_owned() })
+            .collect(),
+    }
 }

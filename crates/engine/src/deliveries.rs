@@ -1,13 +1,12 @@
-//! Deliveries: looking at them, sending one again, sending a test.
+//! Deliveries: looking at them, sending a test.
 
 use std::time::Duration;
 
 use domain::{
-    DeliveryId, Permission, Problems, PublicId, WebhookId, WebhookState,
+    DeliveryId, Permission, Problems, WebhookId, WebhookState,
     api::{ApiError, Delivery, DeliveryDetail, DeliveryKind, DeliveryQuery, ErrorCode, Page, Test},
-    delivery::DeliveryState,
 };
-use storage::{NewDelivery, NewEvent, QueuedDelivery};
+use storage::{NewDelivery, NewEvent};
 
 use crate::{Actor, Engine, Result, accept, error::refused, events, paging};
 
@@ -27,52 +26,6 @@ impl Engine {
         actor.require(Permission::ReadDeliveries)?;
         let found = self.inner.store.delivery_detail(actor.organization, id).await.map_err(refused)?;
         found.ok_or_else(|| ApiError::not_found("Delivery"))
-    }
-
-    /// Sends the same body under the same `webhook-id` once more, as a delivery of its own.
-    pub async fn replay(&self, actor: &Actor, id: DeliveryId) -> Result<Delivery> {
-        actor.require(Permission::ReplayDeliveries)?;
-        let original = self.inner.store.delivery(actor.organization, id).await.map_err(refused)?;
-        let original = original.ok_or_else(|| ApiError::not_found("Delivery"))?;
-        let endpoint = self.inner.routing.current().endpoint(original.webhook_id).cloned();
-        let Some(endpoint) = endpoint else {
-            return Err(ApiError::new(
-                ErrorCode::Conflict,
-                "The webhook was deleted; there is nowhere to send this to.",
-            ));
-        };
-        if endpoint.state != WebhookState::Active {
-            let detail = format!("The webhook is {}; enable it first.", endpoint.state);
-            return Err(ApiError::new(ErrorCode::Conflict, detail));
-        }
-        let now = self.now();
-        let replay = QueuedDelivery {
-            id: self.new_id(),
-            webhook: original.webhook_id,
-            event: original.event_id,
-            event_type: original.event.clone(),
-            kind: DeliveryKind::Replay,
-            replay_of: Some(original.id),
-            due_at: now,
-        };
-        let view = Delivery {
-            id: replay.id,
-            status: DeliveryState::Pending,
-            kind: DeliveryKind::Replay,
-            attempts: 0,
-            created_at: replay.id.created_at(),
-            next_attempt_at: Some(now),
-            finished_at: None,
-            response_status: None,
-            error: None,
-            duration_ms: None,
-            replay_of: Some(original.id),
-            ..original
-        };
-        let audit = self.audit_entry(actor, "delivery.replayed", &view.id, &[]);
-        self.inner.store.enqueue(actor.organization, replay, audit).await.map_err(refused)?;
-        self.inner.claimer.notify_one();
-        Ok(view)
     }
 
     /// Sends one event to one webhook only, whatever it subscribes to, and waits for the first try. A test is tried once.

@@ -17,11 +17,13 @@ mod event_types;
 mod events;
 pub mod http;
 mod inspector;
+mod jobs;
 mod live;
 mod members;
 mod metrics;
 mod overview;
 mod paging;
+mod replays;
 mod retry_policy;
 mod routing;
 pub mod secrets;
@@ -43,11 +45,13 @@ use std::{
 
 pub use actor::{Actor, Who};
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
+pub use dead_letters::Handled;
 use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError};
 pub use inspector::InspectorHit;
 use ipnet::IpNet;
 pub use live::{LiveEvent, LiveMessage};
 pub use metrics::Metrics;
+pub use replays::Replayed;
 pub use sessions::{NewSession, Origin};
 pub use setup::{Bootstrap, Setup};
 use storage::{Store, StoreError, Wake};
@@ -163,6 +167,7 @@ pub(crate) struct Inner {
     settler: mpsc::Sender<deliver::Tried>,
     claimer: Notify,
     pacer: Notify,
+    jobber: Notify,
     /// Tasks that send.
     tasks: TaskTracker,
     /// Workers that run for as long as the engine.
@@ -294,6 +299,7 @@ impl Engine {
             settler,
             claimer: Notify::new(),
             pacer: Notify::new(),
+            jobber: Notify::new(),
             tasks: TaskTracker::new(),
             workers: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -315,6 +321,7 @@ impl Engine {
         inner.workers.spawn(deliver::pace(Arc::clone(inner)));
         inner.workers.spawn(deliver::take_stock(Arc::clone(inner)));
         inner.workers.spawn(deliver::probe(Arc::clone(inner)));
+        inner.workers.spawn(jobs::run(Arc::clone(inner)));
         inner.workers.spawn(forget_idempotency_keys(Arc::clone(inner)));
         inner.workers.spawn(follow_routing(Arc::clone(inner)));
         inner.workers.spawn(listen(Arc::clone(inner)));

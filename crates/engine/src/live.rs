@@ -8,7 +8,7 @@ use std::sync::{
 
 use domain::{
     DeliveryId, OrganizationId,
-    api::{Delivery, InspectorRequest},
+    api::{Delivery, InspectorRequest, Job},
 };
 use serde::{Deserialize, Serialize};
 use tokio::sync::{broadcast, oneshot};
@@ -28,6 +28,11 @@ pub enum LiveEvent {
     /// Dead letters were retried or cleared: lists and counts of them have changed. One that is new is told of as a
     /// delivery.
     DeadLetters,
+    /// A job began, came further or ended.
+    Job {
+        /// The job as it is now.
+        job: Job,
+    },
     /// The Inspector recorded a request.
     Inspector {
         /// The request.

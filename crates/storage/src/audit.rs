@@ -28,7 +28,7 @@ pub struct NewAudit {
     pub actor: String,
     /// What was done, such as `webhook.updated`.
     pub action: &'static str,
-    /// To what: an id.
+    /// To what: an id, or how many.
     pub subject: String,
     /// Names of the fields that changed; never their values.
     pub fields: Vec<String>,

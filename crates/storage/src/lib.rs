@@ -11,9 +11,11 @@ mod event_types;
 mod events;
 mod hot;
 mod inspector;
+mod jobs;
 mod keyset;
 mod members;
 mod organizations;
+mod replays;
 mod routes;
 pub mod seed;
 mod sessions;
@@ -28,12 +30,12 @@ pub use api_keys::ApiKeyRow;
 pub use audit::NewAudit;
 pub use dead_letters::{DeadLetterRow, Moved};
 pub use error::{Result, StoreError};
-pub use hot::{
-    Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, Pulse, QueuedDelivery, Settled, Settlement,
-};
+pub use hot::{Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, Pulse, Settled, Settlement};
 pub use inspector::NewInspectorRequest;
+pub use jobs::{Advance, BATCH, Cancellation, MissingEvent, NewJob, Span, TakenJob};
 pub use members::MemberRow;
 pub use organizations::OrganizationRow;
+pub use replays::{EditedEvent, QueuedDelivery};
 pub use routes::{RouteRow, SecretRow};
 pub use sessions::{NewSession, SessionRow};
 pub use sources::SourceRemoval;

@@ -47,6 +47,7 @@ pub fn head() -> OpenApi {
         ("Webhooks", "Subscriptions of receivers to events."),
         ("Deliveries", "One event on its way to one webhook, with all tries."),
         ("Dead letters", "Deliveries that were given up and wait for a person."),
+        ("Replays and jobs", "Work on many deliveries that goes on after its request was answered."),
         ("Retry policy", "When a failed delivery is tried again."),
         ("Event types", "The catalogue of what can happen."),
         ("Sources", "What produces events."),

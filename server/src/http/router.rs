@@ -21,8 +21,8 @@ use super::{
     openapi::{self, at},
     pages, problem, request,
     v1::{
-        api_keys, audit, dead_letters, deliveries, event_types, events, inspector, me, members, overview, retry_policy,
-        sources, webhooks,
+        api_keys, audit, dead_letters, deliveries, event_types, events, inspector, jobs, me, members, overview,
+        replays, retry_policy, sources, webhooks,
     },
 };
 
@@ -52,10 +52,17 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ReadDeliveries, routes!(deliveries::list)))
         .routes(needs(P::ReadDeliveries, routes!(deliveries::show)))
         .routes(needs(P::ReplayDeliveries, routes!(deliveries::replay)))
+        .routes(needs(P::ReplayDeliveries, routes!(deliveries::resend)))
         .routes(needs(P::ReadDeliveries, routes!(dead_letters::list)))
         .routes(needs(P::ReadDeliveries, routes!(dead_letters::summary)))
         .routes(needs(P::ReplayDeliveries, routes!(dead_letters::retry)))
         .routes(needs(P::ReplayDeliveries, routes!(dead_letters::clear)))
+        .routes(needs(P::ReplayDeliveries, routes!(dead_letters::retry_many)))
+        .routes(needs(P::ReplayDeliveries, routes!(dead_letters::clear_many)))
+        .routes(needs(P::ReplayDeliveries, routes!(replays::start)))
+        .routes(needs(P::ReadDeliveries, routes!(jobs::list)))
+        .routes(needs(P::ReadDeliveries, routes!(jobs::show)))
+        .routes(needs(P::ReplayDeliveries, routes!(jobs::cancel)))
         .routes(needs(P::ReadWebhooks, routes!(retry_policy::show)))
         .routes(needs(P::WriteSettings, routes!(retry_policy::update)))
         .routes(needs(P::ReadWebhooks, routes!(retry_policy::preview)))

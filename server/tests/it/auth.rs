@@ -37,6 +37,7 @@ fn nowhere(path: &str) -> String {
         _ if path.contains("/events") => "evt",
         _ if path.contains("/deliveries") || path.contains("/dead-letters") => "dlv",
         _ if path.contains("/sources") => "src",
+        _ if path.contains("/jobs") => "job",
         _ => "key",
     };
     path.replace("{id}", &id(noun)).replace("{deliveryId}", &id("dlv")).replace("{name}", "no.such")
@@ -88,6 +89,7 @@ async fn other_organizations(app: &App) {
     let source = text(&app.post("/api/v1/sources", json!({"name": "Ours"})).expect(201).await["id"]);
     app.post("/api/v1/event-types", json!({"name": "ours.only", "category": "OURS"})).expect(201).await;
     let key = text(&rows(&app.get("/api/v1/api-keys").expect(200).await)[0]["id"]);
+    let job = text(&app.post("/api/v1/replays", json!({"mode": "failed"})).expect(202).await["id"]);
     let foreign = app.foreign_key().await;
 
     for (method, path, _) in operations() {
@@ -99,18 +101,20 @@ async fn other_organizations(app: &App) {
             path if path.contains("/events") => &event,
             path if path.contains("/deliveries") || path.contains("/dead-letters") => &delivery,
             path if path.contains("/sources") => &source,
+            path if path.contains("/jobs") => &job,
             _ => &key,
         };
         let path = path.replace("{id}", id).replace("{deliveryId}", &delivery).replace("{name}", "ours.only");
         let body = match path.rsplit('/').next() {
             Some("state") => json!({"state": "disabled"}),
-            Some("test" | "rotate" | "replay" | "retry") => json!({}),
+            Some("test" | "rotate" | "replay" | "retry" | "cancel") => json!({}),
+            Some("resend") => json!({"data": {}}),
             _ => json!({"name": "Taken", "url": receiver.url, "events": ["*"]}),
         };
         let error = app.ask(method.clone(), &path).key(&foreign).json(body).refused(404).await;
         assert!(error.detail.ends_with("not found"), "{method} {path}: {}", error.detail);
     }
-    for path in ["webhooks", "events", "deliveries", "dead-letters", "sources", "inspector/requests"] {
+    for path in ["webhooks", "events", "deliveries", "dead-letters", "jobs", "sources", "inspector/requests"] {
         let list = app.ask(Method::GET, format!("/api/v1/{path}")).key(&foreign).expect(200).await;
         assert!(rows(&list).is_empty(), "{path}: {list}");
     }

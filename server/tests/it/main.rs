@@ -11,6 +11,7 @@ mod bad_input;
 mod browser;
 mod cluster;
 mod database;
+mod dead_letters;
 mod events;
 mod harness;
 mod inspector;

@@ -258,14 +258,18 @@ async fn stopping_lets_what_is_under_way_end() {
 
 #[tokio::test]
 async fn a_second_signal_stops_at_once() {
-    let mut process = Process::serve(&Database::sqlite()).await;
+    let database = Database::sqlite();
+    let mut process = Process::serve(&database).await;
     let mut receiver = Receiver::start().await;
     let client = client();
     let webhook = json!({"name": "W", "url": receiver.url, "events": ["*"]});
-    client.post(format!("{}/api/v1/webhooks", process.url)).bearer_auth(ADMIN).json(&webhook).send().await.unwrap();
+    let created = client.post(format!("{}/api/v1/webhooks", process.url)).bearer_auth(ADMIN).json(&webhook);
+    assert_eq!(created.send().await.unwrap().status(), 201);
     let _never = receiver.close();
     let event = json!({"event": "job.created", "data": {}});
-    client.post(format!("{}/api/v1/events", process.url)).bearer_auth(ADMIN).json(&event).send().await.unwrap();
+    let accepted = client.post(format!("{}/api/v1/events", process.url)).bearer_auth(ADMIN).json(&event);
+    let accepted: serde_json::Value = accepted.send().await.unwrap().json().await.unwrap();
+    assert_eq!(accepted["deliveries"], 1, "{accepted}");
     receiver.hit().await;
     process.signal("TERM").await;
     process.logs("stopping").await;

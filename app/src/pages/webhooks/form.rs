@@ -1,13 +1,13 @@
 //! The form of a webhook, for a new one and for one that exists (part 2, "Webhook Configuration"). It is checked in the browser
 //! by the server's own rules before it is sent, and works without JavaScript.
 
-use domain::{Permission, api::Source, validate_webhook};
+use domain::{Permission, validate_webhook};
 use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*};
 use leptos_router::hooks::use_query_map;
 
-use super::{event_choice::EventChoices, header_rows::HeaderRows};
+use super::{delivery_fields, event_choice::EventChoices, header_rows::HeaderRows, new::FormChoices};
 use crate::{
-    calls::{event_types::EventChoice, webhook_form::WebhookForm, webhooks::SaveWebhook},
+    calls::{webhook_form::WebhookForm, webhooks::SaveWebhook},
     components::field::{FieldError, FormProblem, Refusal, SelectField, TextField},
     session::may,
 };
@@ -20,28 +20,26 @@ const FILTER_EXAMPLE: &str = "[{\"path\": \"job.status\", \"op\": \"eq\", \"valu
 pub fn WebhookEditor(
     /// What is in it at first.
     form: WebhookForm,
-    /// The events that can be chosen.
-    choices: Vec<EventChoice>,
-    /// The sources that it can be limited to.
-    sources: Vec<Source>,
+    /// What it offers.
+    choices: FormChoices,
     /// What the form does.
     save: ServerAction<SaveWebhook>,
 ) -> AnyView {
     let refusal = Refusal::of(save);
-    let query = use_query_map().get_untracked();
+    let FormChoices { events, sources, retry_policy } = choices;
     let refused_before = refusal.is_refused();
-    let form = if refused_before {
-        form.or_typed(|name| query.get(name), |name| query.get_all(name).unwrap_or_default())
-    } else {
-        form
-    };
+    let form = form.or_typed(use_query_map().get_untracked().get("typed").filter(|_| refused_before));
     let cancel = if form.id.is_empty() { "/webhooks".to_owned() } else { format!("/webhooks/{}", form.id) };
-    let known: Vec<String> = choices.iter().map(|choice| choice.name.clone()).collect();
+    let known: Vec<String> = events.iter().map(|choice| choice.name.clone()).collect();
     let check = move |event: SubmitEvent| {
         let Ok(SaveWebhook { form, .. }) = SaveWebhook::from_event(&event) else { return };
         // Whether plain http is allowed to this address only the server knows.
         let is_known = |name: &str| known.iter().any(|known| known == name);
-        if refusal.check(form.draft().and_then(|draft| validate_webhook(&draft, is_known, true))) {
+        let (draft, mut problems) = form.draft();
+        for problem in validate_webhook(&draft, is_known, true).err().unwrap_or_default().into_vec() {
+            problems.add(&problem.field, problem.message);
+        }
+        if refusal.check(problems.or(())) {
             event.prevent_default();
         }
     };
@@ -49,6 +47,8 @@ pub fn WebhookEditor(
         .chain(sources.into_iter().map(|source| (source.id.to_string(), source.name)))
         .collect::<Vec<_>>();
     let has_more = form.source_id.len() + form.filter.len() + form.header_names.len() > 0;
+    let policy = delivery_fields::policy(&form, &retry_policy, refusal);
+    let options = delivery_fields::options(&form, refusal);
     let pending = save.pending();
     let may_write = may(Permission::WriteWebhooks);
     view! {
@@ -76,7 +76,7 @@ pub fn WebhookEditor(
                 required=true
                 refusal
             />
-            <EventChoices choices chosen=form.events refusal />
+            <EventChoices choices=events chosen=form.events.clone() refusal />
             <TextField
                 label="Description"
                 name="description"
@@ -120,6 +120,8 @@ pub fn WebhookEditor(
                     <HeaderRows names=form.header_names refusal typed_before=refused_before />
                 </div>
             </details>
+            {policy}
+            {options}
             <label class="check">
                 <input type="checkbox" class="checkbox" name="form[active]" value="true" checked=form.active />
                 "Active"

@@ -1,8 +1,10 @@
 //! `/webhooks`: all subscriptions, how they do, and what can be done about it (UC §6).
 
+mod delivery_fields;
 pub mod event_choice;
 pub mod form;
 pub mod header_rows;
+pub mod health;
 pub mod new;
 pub mod one;
 
@@ -20,7 +22,7 @@ use crate::{
         heading::Heading,
         icon::icon,
         loaded::loaded,
-        status::webhook_status,
+        status::{count, webhook_status},
         toast::Toasts,
     },
     live::Live,
@@ -132,9 +134,9 @@ fn table(page: Page<Webhook>, search: Memo<Option<String>>, state: ServerAction<
 }
 
 /// All that a row shows: what differs is drawn again.
-fn row_key(webhook: &Webhook) -> (WebhookId, i64, &'static str, Option<Timestamp>, i64) {
-    let tries = webhook.delivered_30d + webhook.failed_30d;
-    (webhook.id, webhook.version, webhook.state.as_str(), webhook.last_triggered_at, tries)
+fn row_key(webhook: &Webhook) -> (WebhookId, i64, [Option<Timestamp>; 3], [i64; 3]) {
+    let moments = [webhook.last_triggered_at, webhook.next_probe_at, webhook.blocked_until];
+    (webhook.id, webhook.version, moments, [webhook.consecutive_failures, webhook.delivered_30d, webhook.failed_30d])
 }
 
 fn row(webhook: Webhook, state: ServerAction<SetWebhookState>) -> AnyView {
@@ -170,11 +172,11 @@ fn row(webhook: Webhook, state: ServerAction<SetWebhookState>) -> AnyView {
                         None => "never triggered".into_any(),
                     }}
                 </span>
-                {webhook.state_reason.clone().map(|reason| view! { <span class="sub bad">{reason}</span> })}
+                {health::note(&webhook)}
             </td>
             <td class="num">
                 {success_rate(webhook.delivered_30d, tries).unwrap_or_else(|| "–".to_owned())}
-                <span class="sub muted num">{format!("{tries} tries")}</span>
+                <span class="sub muted num">{count(tries, "try", "tries")}</span>
             </td>
             <td class="col-actions">
                 <div class="row row-end">

@@ -1,13 +1,15 @@
 //! `/webhooks/new`.
 
-use domain::api::Source;
+use domain::{RetryPolicy, api::Source};
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
 
 use super::form::WebhookEditor;
 use crate::{
     CallError,
     calls::{
         event_types::{EventChoice, event_choices},
+        retry_policy::show_retry_policy,
         sources::list_sources,
         webhook_form::WebhookForm,
         webhooks::SaveWebhook,
@@ -16,8 +18,20 @@ use crate::{
 };
 
 /// What the form offers to choose from.
-pub async fn form_choices() -> Result<(Vec<EventChoice>, Vec<Source>), CallError> {
-    Ok((event_choices().await?, list_sources().await?))
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FormChoices {
+    /// The catalogue of events.
+    pub events: Vec<EventChoice>,
+    /// What it can be limited to.
+    pub sources: Vec<Source>,
+    /// The policy of webhooks that have none of their own.
+    pub retry_policy: RetryPolicy,
+}
+
+/// Asks for it.
+pub async fn form_choices() -> Result<FormChoices, CallError> {
+    let (events, sources) = (event_choices().await?, list_sources().await?);
+    Ok(FormChoices { events, sources, retry_policy: show_retry_policy().await?.policy })
 }
 
 /// Creating a webhook.
@@ -32,9 +46,9 @@ pub fn NewWebhook() -> AnyView {
             </div>
             {loaded(
                 choices,
-                move |(choices, sources)| {
-                    let form = WebhookForm { active: true, ..WebhookForm::default() };
-                    view! { <WebhookEditor form choices sources save /> }
+                move |choices| {
+                    let form = WebhookForm::blank(&choices.retry_policy);
+                    view! { <WebhookEditor form choices save /> }
                 },
             )}
         </div>

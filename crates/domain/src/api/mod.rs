@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod error;
+mod jobs;
 mod views;
 
 pub use dead_letters::{
@@ -9,6 +10,7 @@ pub use dead_letters::{
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
 };
 pub use error::{ApiError, ErrorCode};
+pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
 pub use views::{
     Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,
     DeliveryDetail, DeliveryKind, DeliveryQuery, Event, EventDraft, EventQuery, EventSummary, EventTypeDraft, Header,

@@ -545,7 +545,7 @@ pub struct AuditEntry {
     pub actor: String,
     /// What was done, such as `webhook.updated`.
     pub action: String,
-    /// To what: an id.
+    /// To what: an id, or how many.
     pub subject: String,
     /// Names of the fields that changed; never their values.
     pub fields: Vec<String>,

@@ -8,3 +8,4 @@ mod harness;
 mod hostile;
 mod lifecycle;
 mod pace;
+mod replays;

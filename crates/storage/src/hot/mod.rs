@@ -19,7 +19,7 @@ use sqlx::{FromRow, QueryBuilder};
 use uuid::Uuid;
 
 use crate::{
-    NewAudit, Result, Store, StoreError, audit,
+    Result, Store, StoreError,
     db::{Db, reading, writing},
 };
 
@@ -96,25 +96,6 @@ pub enum IngestOutcome {
     },
     /// The idempotency key was used before, for something else.
     KeyReused,
-}
-
-/// A delivery of an event that is already stored: a replay.
-#[derive(Debug, Clone)]
-pub struct QueuedDelivery {
-    /// Made by the caller.
-    pub id: DeliveryId,
-    /// Where it goes.
-    pub webhook: WebhookId,
-    /// What it carries.
-    pub event: EventId,
-    /// The event's type.
-    pub event_type: String,
-    /// Why it exists.
-    pub kind: DeliveryKind,
-    /// The delivery it repeats.
-    pub replay_of: Option<DeliveryId>,
-    /// When it is due.
-    pub due_at: Timestamp,
 }
 
 /// A delivery that this node may now try.
@@ -540,23 +521,6 @@ impl Store {
                 sql.build().execute(&mut *conn).await?;
             }
             Ok(())
-        })
-    }
-
-    /// Stores a replay, to be claimed by any node.
-    pub async fn enqueue(&self, organization: OrganizationId, delivery: QueuedDelivery, audit: NewAudit) -> Result<()> {
-        writing!(self, conn => {
-            sqlx::query(
-                "insert into deliveries (id, organization_id, webhook_id, event_id, event_type, kind, state, attempts, replay_of)
-                 values ($1, $2, $3, $4, $5, $6, 'pending', 0, $7)",
-            )
-            .bind(delivery.id.uuid()).bind(organization.uuid()).bind(delivery.webhook.uuid()).bind(delivery.event.uuid())
-            .bind(&delivery.event_type).bind(delivery.kind.as_str()).bind(delivery.replay_of.map(PublicId::uuid))
-            .execute(&mut *conn).await?;
-            sqlx::query("insert into queue (delivery_id, organization_id, webhook_id, due_at, earlier_attempts) values ($1, $2, $3, $4, 0)")
-                .bind(delivery.id.uuid()).bind(organization.uuid()).bind(delivery.webhook.uuid()).bind(delivery.due_at.millis())
-                .execute(&mut *conn).await?;
-            audit::append(conn, organization, &audit).await
         })
     }
 

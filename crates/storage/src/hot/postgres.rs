@@ -225,6 +225,7 @@ pub(super) async fn reap(pool: &PgPool) -> Result<u64> {
         0
     } else {
         let leases = sqlx::query(include_str!("../../sql/postgres/reap_leases.sql")).execute(&mut *transaction).await?;
+        sqlx::query(include_str!("../../sql/postgres/reap_jobs.sql")).execute(&mut *transaction).await?;
         leases.rows_affected()
     };
     transaction.commit().await?;

@@ -422,5 +422,6 @@ async fn add_to_health(conn: &mut SqliteConnection, counted: &[&Settlement]) -> 
 }
 
 pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<u64> {
+    sqlx::query("update jobs set node_id = null where state = 'running'").execute(&mut *conn).await?;
     Ok(sqlx::query("update queue set node_id = null where node_id is not null").execute(conn).await?.rows_affected())
 }

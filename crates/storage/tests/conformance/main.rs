@@ -7,6 +7,7 @@
 mod cold;
 mod dead_letters;
 mod hot;
+mod jobs;
 mod schema_parity;
 mod upgrade;
 

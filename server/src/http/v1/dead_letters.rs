@@ -1,11 +1,15 @@
 //! Dead letters: deliveries that were given up and wait for a person.
 
-use axum::{extract::State, http::StatusCode};
+use axum::{
+    extract::State,
+    http::StatusCode,
+    response::{IntoResponse, Response},
+};
 use domain::{
     DeliveryId,
-    api::{DeadLetter, DeadLetterQuery, DeadLetterSummary, Delivery, Page},
+    api::{DeadLetter, DeadLetterChoice, DeadLetterQuery, DeadLetterSummary, Delivery, DoneAtOnce, Job, Page},
 };
-use engine::Engine;
+use engine::{Engine, Handled};
 
 use super::{
     super::{
@@ -65,4 +69,46 @@ pub async fn clear(
 ) -> Result<StatusCode, Problem> {
     engine.clear_dead_letter(&actor, id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Retry many dead letters
+///
+/// Exactly one of `ids`, `filter` and `all`. Up to 1,000 ids are retried at once, all in one transaction; the answer says
+/// which were refused and why. The others are a job, which goes through what is there now.
+#[utoipa::path(post, path = "/api/v1/dead-letters/retry", tag = "Dead letters",
+    request_body(content = DeadLetterChoice, example = json!({"ids": ["dlv_01h455vb4pex5vsknk084sn02q"]})),
+    responses(
+        (status = 200, description = "For `ids`: what was done", body = DoneAtOnce),
+        (status = 202, description = "The job", body = Job),
+    ))]
+pub async fn retry_many(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Json(choice): Json<DeadLetterChoice>,
+) -> Result<Response, Problem> {
+    Ok(answer(engine.retry_dead_letters(&actor, choice).await?))
+}
+
+/// Clear many dead letters
+///
+/// Exactly one of `ids`, `filter` and `all`, as for retrying them.
+#[utoipa::path(post, path = "/api/v1/dead-letters/clear", tag = "Dead letters",
+    request_body(content = DeadLetterChoice, example = json!({"filter": {"error": "dns"}})),
+    responses(
+        (status = 200, description = "For `ids`: what was done", body = DoneAtOnce),
+        (status = 202, description = "The job", body = Job),
+    ))]
+pub async fn clear_many(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Json(choice): Json<DeadLetterChoice>,
+) -> Result<Response, Problem> {
+    Ok(answer(engine.clear_dead_letters(&actor, choice).await?))
+}
+
+fn answer(handled: Handled) -> Response {
+    match handled {
+        Handled::Now(done) => Json(done).into_response(),
+        Handled::Job(job) => (StatusCode::ACCEPTED, Json(job)).into_response(),
+    }
 }

@@ -6,7 +6,7 @@ use axum::{
 };
 use domain::{
     DeliveryId, WebhookId,
-    api::{ApiError, Delivery, DeliveryDetail, DeliveryQuery, Page},
+    api::{ApiError, Delivery, DeliveryDetail, DeliveryQuery, EditedPayload, Page},
 };
 use engine::Engine;
 
@@ -48,12 +48,31 @@ pub async fn show(
 
 /// Replay a delivery
 ///
-/// Sends the same body with the same `webhook-id` once more, as a new delivery that names this one in `replay_of`.
+/// Sends the same body with the same `webhook-id` once more, as a new delivery that names this one in `replay_of`. Refused
+/// (409) when the webhook is deleted, paused, or disabled by a person or by a 410, and (410) when the payload is not kept
+/// any more. A webhook that is disabled because its endpoint failed is tried at once.
 #[utoipa::path(post, path = "/api/v1/deliveries/{id}/replay", tag = "Deliveries",
     params(("id" = DeliveryId, Path, description = "The delivery to repeat")),
     responses((status = 202, description = "The new delivery", body = Delivery)))]
 pub async fn replay(State(engine): State<Engine>, Caller(actor): Caller, Id(id): Id<DeliveryId>) -> Made<Delivery> {
     Ok((StatusCode::ACCEPTED, Json(engine.replay(&actor, id).await?)))
+}
+
+/// Send another payload
+///
+/// Sends `data` to the webhook of this delivery, as an event of its own of the same type and source. The new delivery is of
+/// kind `edited` and names this one in `replay_of`. Refused as a replay is, except that the old payload need not be there.
+#[utoipa::path(post, path = "/api/v1/deliveries/{id}/resend", tag = "Deliveries",
+    params(("id" = DeliveryId, Path, description = "The delivery that was edited")),
+    request_body(content = EditedPayload, example = json!({"data": {"job_id": "job_42", "status": "open"}})),
+    responses((status = 202, description = "The new delivery", body = Delivery)))]
+pub async fn resend(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Id(id): Id<DeliveryId>,
+    Json(edited): Json<EditedPayload>,
+) -> Made<Delivery> {
+    Ok((StatusCode::ACCEPTED, Json(engine.resend_edited(&actor, id, edited).await?)))
 }
 
 /// Replay a delivery of a webhook

@@ -9,7 +9,7 @@ use domain::{Permission, WebhookState, api};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
-use super::{new::form_choices, report_state};
+use super::{health, new::form_choices, report_state};
 use crate::{
     calls::{
         deliveries::{list_deliveries, show_delivery},
@@ -124,15 +124,15 @@ pub fn Webhook() -> AnyView {
             let webhook = webhook.get_value();
             match tab.get() {
                 Tab::Test => {
-                    loaded(choices, move |(choices, _)| test::tab(&webhook, &choices, actions.test, result, history))
+                    loaded(choices, move |choices| test::tab(&webhook, &choices.events, actions.test, result, history))
                 }
                 Tab::Deliveries => {
                     let cursor = asked("cursor");
                     loaded(history, move |page| history::tab(&webhook, page, cursor.is_some()))
                 }
-                Tab::Settings => loaded(choices, move |(choices, sources)| {
-                    settings::tab(&webhook, choices, sources, actions.save, actions.delete)
-                }),
+                Tab::Settings => {
+                    loaded(choices, move |choices| settings::tab(&webhook, choices, actions.save, actions.delete))
+                }
                 Tab::Secret => loaded(secret, move |secret| secret::tab(&webhook, secret, actions.rotate)),
             }
         };
@@ -202,10 +202,7 @@ fn head(webhook: &api::Webhook, state: ServerAction<SetWebhookState>, tab: Memo<
             {webhook.last_triggered_at.map(|at| view! { <p>"Last triggered " <Time at /></p> })}
         </div>
         <FormProblem refusal=Refusal::of(state) />
-        {webhook
-            .state_reason
-            .clone()
-            .map(|reason| view! { <p class="notice notice-warn">{icon("alert")} {reason}</p> })}
+        {health::banner(webhook)}
         <nav class="tabs" aria-label="Webhook">
             {tabs}
         </nav>

@@ -1,37 +1,33 @@
 //! Changing a webhook, and the end of it.
 
-use domain::{
-    Permission,
-    api::{Source, Webhook},
-};
+use domain::{Permission, api::Webhook};
 use leptos::prelude::*;
 
 use crate::{
     calls::{
-        event_types::EventChoice,
         webhook_form::WebhookForm,
         webhooks::{DeleteWebhook, SaveWebhook},
     },
     components::{
         field::{FormProblem, Refusal},
         icon::icon,
+        status::count,
     },
-    pages::webhooks::form::WebhookEditor,
+    pages::webhooks::{form::WebhookEditor, new::FormChoices},
     session::may,
 };
 
 /// The tab.
 pub fn tab(
     webhook: &Webhook,
-    choices: Vec<EventChoice>,
-    sources: Vec<Source>,
+    choices: FormChoices,
     save: ServerAction<SaveWebhook>,
     delete: ServerAction<DeleteWebhook>,
 ) -> AnyView {
-    let form = WebhookForm::of(webhook);
+    let form = WebhookForm::of(webhook, &choices.retry_policy);
     view! {
         <div class="stack-wide page-narrow">
-            <WebhookEditor form choices sources save />
+            <WebhookEditor form choices save />
             {may(Permission::WriteWebhooks).then(|| deletion(webhook, delete))}
         </div>
     }
@@ -55,7 +51,7 @@ fn deletion(webhook: &Webhook, delete: ServerAction<DeleteWebhook>) -> AnyView {
                     <FormProblem refusal />
                     <p>
                         "Delete " <strong>{name}</strong>
-                        {format!(" for good? It made {tries} tries in the last 30 days.")}
+                        {format!(" for good? It made {} in the last 30 days.", count(tries, "try", "tries"))}
                     </p>
                     <input type="hidden" name="id" value=id />
                     <button class="btn btn-danger" disabled=pending>
