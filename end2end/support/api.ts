@@ -31,14 +31,14 @@ export interface Delivery {
   event: string;
   webhook_id: string;
   status: "pending" | "sending" | "retrying" | "delivered" | "dead_letter" | "failed" | "held" | "discarded";
-  kind: "event" | "test" | "replay";
+  kind: "event" | "test" | "replay" | "edited";
   attempts: number;
   response_status: number | null;
   replay_of: string | null;
 }
 
 export interface DeliveryDetail extends Delivery {
-  request_body: string;
+  request_body: string | null;
   attempts_made: { number: number; response_status: number | null; error: string | null }[];
 }
 

@@ -7,7 +7,8 @@ create table meta (
     value text not null
 ) strict;
 
-insert into meta (name, value) values ('routing_version', '1');
+-- When old things were last deleted: milliseconds.
+insert into meta (name, value) values ('routing_version', '1'), ('pruned_at', '0');
 
 create table organizations (
     id blob not null primary key,
@@ -44,6 +45,7 @@ create table sessions (
     expires_at integer not null
 ) strict;
 create index sessions_by_member on sessions (member_id);
+create index sessions_by_end on sessions (expires_at);
 
 create table sources (
     id blob not null primary key,

@@ -151,9 +151,17 @@ pub fn curl_of(attempt: &Attempt, body: &str) -> String {
     lines.join(" \\\n  ")
 }
 
+/// What was sent, or that it is not kept any more.
+pub fn payload_view(request_body: Option<&str>) -> AnyView {
+    match request_body {
+        Some(body) => body_view("Body:", body, false),
+        None => view! { <p class="muted">"The payload is not kept any more."</p> }.into_any(),
+    }
+}
+
 /// Request, response and timing of one try.
-pub fn attempt_view(attempt: &Attempt, request_body: &str) -> AnyView {
-    let curl = curl_of(attempt, request_body);
+pub fn attempt_view(attempt: &Attempt, request_body: Option<&str>) -> AnyView {
+    let curl = request_body.map(|body| curl_of(attempt, body));
     view! {
         <div class="attempt">
             {attempt.error_detail.clone().map(|detail| view! { <p class="notice notice-bad">{icon("alert")} {detail}</p> })}
@@ -162,11 +170,11 @@ pub fn attempt_view(attempt: &Attempt, request_body: &str) -> AnyView {
                     <div class="block-head">
                         <h3>"Request:"</h3>
                         <span class="grow"></span>
-                        <CopyButton text=curl label="Copy as cURL" visible=true />
+                        {curl.map(|curl| view! { <CopyButton text=curl label="Copy as cURL" visible=true /> })}
                     </div>
                     <p class="mono break">{format!("POST {}", attempt.url)}</p>
                     {headers_view("Headers:", &attempt.request_headers)}
-                    {body_view("Body:", request_body, false)}
+                    {payload_view(request_body)}
                 </div>
                 <div class="stack">
                     <div class="block-head">
@@ -202,7 +210,7 @@ pub fn timeline(detail: &DeliveryDetail) -> AnyView {
                         <span class="num muted">{human_ms(attempt.duration_ms)}</span>
                         <Time at=attempt.started_at />
                     </summary>
-                    {attempt_view(attempt, &detail.request_body)}
+                    {attempt_view(attempt, detail.request_body.as_deref())}
                 </details>
             }
         })

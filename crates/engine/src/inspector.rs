@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Requests that are kept of each organization.
-const KEPT: u32 = 500;
+pub(crate) const KEPT: u32 = 500;
 /// Bytes of a body that are kept.
 const KEPT_BODY_BYTES: usize = 64 * 1024;
 /// How far the sender's clock may be off (Standard Webhooks).

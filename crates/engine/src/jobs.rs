@@ -18,14 +18,12 @@ use domain::{
 use serde::Deserialize;
 use storage::{Advance, Cancellation, MissingEvent, NewJob, QueuedDelivery, Span, TakenJob};
 
-use crate::{Actor, Engine, Inner, LiveEvent, Result, error::refused, paging, replays::refusal};
+use crate::{Actor, Engine, Inner, LiveEvent, Result, error::refused, paging, replays::refusal, rest_since};
 
 /// Jobs that a node works on at a time.
 const AT_ONCE: usize = 8;
 /// How often a node looks for jobs that others left.
 const POLL: Duration = Duration::from_secs(1);
-/// Shortest and longest rest between two batches.
-const REST: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(1));
 
 /// Events that a webhook misses.
 pub(crate) struct Picked {
@@ -115,7 +113,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
                         if goes_on {
                             works.push_back(work);
                         }
-                        began.elapsed().clamp(REST.0, REST.1)
+                        rest_since(began)
                     }
                     Err(error) => {
                         tracing::error!(%error, job.id = %work.id, "a job cannot go on; trying again");

@@ -24,6 +24,7 @@ mod metrics;
 mod overview;
 mod paging;
 mod replays;
+mod retention;
 mod retry_policy;
 mod routing;
 pub mod secrets;
@@ -40,7 +41,7 @@ use std::{
         Arc, Mutex, PoisonError, RwLock,
         atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 pub use actor::{Actor, Who};
@@ -78,8 +79,8 @@ const ROUTING_POLL: Duration = Duration::from_millis(500);
 const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 /// Between two calls for help, in milliseconds.
 const CALL_EVERY_MS: i64 = 250;
-/// How often old idempotency keys are forgotten.
-const FORGET_EVERY: Duration = Duration::from_mins(10);
+/// Shortest and longest rest of background work between two batches.
+const REST: (Duration, Duration) = (Duration::from_millis(2), Duration::from_secs(1));
 
 /// What an operator decides.
 #[derive(Debug, Clone)]
@@ -168,6 +169,7 @@ pub(crate) struct Inner {
     claimer: Notify,
     pacer: Notify,
     jobber: Notify,
+    pruner: Notify,
     /// Tasks that send.
     tasks: TaskTracker,
     /// Workers that run for as long as the engine.
@@ -300,6 +302,7 @@ impl Engine {
             claimer: Notify::new(),
             pacer: Notify::new(),
             jobber: Notify::new(),
+            pruner: Notify::new(),
             tasks: TaskTracker::new(),
             workers: TaskTracker::new(),
             stopping: CancellationToken::new(),
@@ -322,7 +325,7 @@ impl Engine {
         inner.workers.spawn(deliver::take_stock(Arc::clone(inner)));
         inner.workers.spawn(deliver::probe(Arc::clone(inner)));
         inner.workers.spawn(jobs::run(Arc::clone(inner)));
-        inner.workers.spawn(forget_idempotency_keys(Arc::clone(inner)));
+        inner.workers.spawn(retention::run(Arc::clone(inner)));
         inner.workers.spawn(follow_routing(Arc::clone(inner)));
         inner.workers.spawn(listen(Arc::clone(inner)));
         if inner.store.is_shared() {
@@ -470,23 +473,13 @@ async fn follow_routing(inner: Arc<Inner>) {
     }
 }
 
-async fn forget_idempotency_keys(inner: Arc<Inner>) {
-    const BATCH: i64 = 1_000;
-    while !stopped_within(&inner, FORGET_EVERY).await {
-        loop {
-            match inner.store.forget_idempotency_keys(inner.clock.now(), BATCH).await {
-                Ok(forgotten) if forgotten == BATCH.unsigned_abs() => {}
-                Ok(_) => break,
-                Err(error) => {
-                    tracing::warn!(%error, "old idempotency keys were not forgotten");
-                    break;
-                }
-            }
-        }
-    }
-}
-
 /// Sleeps, or answers at once that the engine is stopping.
 async fn stopped_within(inner: &Inner, pause: Duration) -> bool {
     tokio::time::timeout(pause, inner.stopping.cancelled()).await.is_ok()
+}
+
+/// For how long background work rests after a batch that began then: as long as the batch took, so that the database has
+/// at least half of its time for deliveries.
+fn rest_since(began: Instant) -> Duration {
+    began.elapsed().clamp(REST.0, REST.1)
 }

@@ -145,6 +145,7 @@ impl Engine {
             return Err(ApiError::not_found("Webhook"));
         }
         self.refresh_routing().await;
+        self.inner.pruner.notify_one();
         Ok(())
     }
 

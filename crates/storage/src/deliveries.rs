@@ -226,7 +226,7 @@ impl Store {
         id: DeliveryId,
     ) -> Result<Option<DeliveryDetail>> {
         let Some(delivery) = self.delivery(organization, id).await? else { return Ok(None) };
-        let body = self.event_body(organization, delivery.event_id).await?.unwrap_or_default();
+        let body = self.event_body(organization, delivery.event_id).await?;
         let rows: Vec<AttemptRow> = reading!(self, db => sqlx::query_as(
             "select number, started_at, duration_ms, timing, url, request_headers, response_status, \
              response_headers, response_body, response_truncated, error, error_detail from attempts \
@@ -236,6 +236,7 @@ impl Store {
         .bind(id.uuid())
         .fetch_all(db)
         .await)?;
-        Ok(Some(DeliveryDetail { delivery, request_body: text(body.into())?, attempts_made: keyset::all(rows)? }))
+        let request_body = body.map(|body| text(body.into())).transpose()?;
+        Ok(Some(DeliveryDetail { delivery, request_body, attempts_made: keyset::all(rows)? }))
     }
 }

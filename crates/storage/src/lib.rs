@@ -16,6 +16,7 @@ mod keyset;
 mod members;
 mod organizations;
 mod replays;
+mod retention;
 mod routes;
 pub mod seed;
 mod sessions;
@@ -36,6 +37,7 @@ pub use jobs::{Advance, BATCH, Cancellation, MissingEvent, NewJob, Span, TakenJo
 pub use members::MemberRow;
 pub use organizations::OrganizationRow;
 pub use replays::{EditedEvent, QueuedDelivery};
+pub use retention::{Bookmark, Grain, OldLetter, PRUNED, Pruned};
 pub use routes::{RouteRow, SecretRow};
 pub use sessions::{NewSession, SessionRow};
 pub use sources::SourceRemoval;

@@ -49,6 +49,7 @@ pub fn head() -> OpenApi {
         ("Dead letters", "Deliveries that were given up and wait for a person."),
         ("Replays and jobs", "Work on many deliveries that goes on after its request was answered."),
         ("Retry policy", "When a failed delivery is tried again."),
+        ("Retention", "How long the organization keeps what has ended."),
         ("Event types", "The catalogue of what can happen."),
         ("Sources", "What produces events."),
         ("API keys", "How programs prove who they are."),

@@ -22,7 +22,7 @@ use super::{
     pages, problem, request,
     v1::{
         api_keys, audit, dead_letters, deliveries, event_types, events, inspector, jobs, me, members, overview,
-        replays, retry_policy, sources, webhooks,
+        replays, retention, retry_policy, sources, webhooks,
     },
 };
 
@@ -66,6 +66,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ReadWebhooks, routes!(retry_policy::show)))
         .routes(needs(P::WriteSettings, routes!(retry_policy::update)))
         .routes(needs(P::ReadWebhooks, routes!(retry_policy::preview)))
+        .routes(needs(P::ReadDeliveries, routes!(retention::show)))
+        .routes(needs(P::WriteSettings, routes!(retention::update)))
         .routes(needs(P::ReadInspector, routes!(inspector::address)))
         .routes(needs(P::ReadInspector, routes!(inspector::requests)))
         .routes(needs(P::ClearInspector, routes!(inspector::clear)))

@@ -9,7 +9,7 @@ use crate::{
     receiver::Receiver,
 };
 
-on_each_database!(one_at_a_time, chosen_ones, replays_and_jobs, another_payload, nonsense);
+on_each_database!(one_at_a_time, chosen_ones, replays_and_jobs, another_payload, payloads_that_are_gone, nonsense);
 
 /// A receiver whose webhook gets `number` deliveries that die at once; the newest first.
 async fn dead(app: &App, number: usize) -> (Receiver, Value, Vec<String>) {
@@ -182,6 +182,49 @@ async fn another_payload(app: &App) {
         assert_eq!(error.detail, "The webhook was deleted; there is nowhere to send this to.");
     }
     assert_eq!(receiver.unread(), 0);
+}
+
+async fn payloads_that_are_gone(app: &App) {
+    let retention = app.get("/api/v1/retention").expect(200).await;
+    assert_eq!(retention, json!({"payload_days": 30, "history_days": 90}));
+    for (body, field, message) in [
+        (json!({"payload_days": 0}), "payload_days", "Retention must be between 1 and 365 days"),
+        (json!({"history_days": 366}), "history_days", "Retention must be between 1 and 365 days"),
+        (
+            json!({"payload_days": 31, "history_days": 30}),
+            "history_days",
+            "Deliveries must be kept at least as long as payloads",
+        ),
+    ] {
+        let error = app.put("/api/v1/retention", body).refused(422).await;
+        assert_eq!(error.field(field), Some(message), "{error:?}");
+    }
+    let changed = json!({"payload_days": 5, "history_days": 6});
+    assert_eq!(app.put("/api/v1/retention", changed.clone()).expect(200).await, changed);
+    assert_eq!(app.get("/api/v1/retention").expect(200).await, changed);
+    let audit = app.get("/api/v1/audit?limit=1").expect(200).await;
+    assert_eq!(rows(&audit)[0]["fields"], json!(["payload_days", "history_days"]));
+
+    let (mut receiver, _, ids) = dead(app, 2).await;
+    // What the worker will do in five days.
+    let later = app.server.engine.now().plus_ms(1);
+    let pruned =
+        app.server.store.prune_events(app.organization().await, later, storage::Bookmark::START).await.unwrap();
+    assert_eq!(pruned.gone, 2);
+    let detail = app.get(format!("/api/v1/deliveries/{}", ids[0])).expect(200).await;
+    assert_eq!((&detail["request_body"], &detail["status"]), (&Value::Null, &json!("dead_letter")));
+    let gone = "The payload is older than the organization keeps payloads, so it cannot be sent again.";
+    for path in ["deliveries/{}/replay", "dead-letters/{}/retry"] {
+        let error = app.post(format!("/api/v1/{}", path.replace("{}", &ids[0])), json!({})).refused(410).await;
+        assert_eq!((error.code, error.detail.as_str()), (domain::api::ErrorCode::Gone, gone));
+    }
+    let done = app.post("/api/v1/dead-letters/retry", json!({"ids": ids})).expect(200).await;
+    assert_eq!((&done["done"], &done["refused"][1]["reason"]), (&json!(0), &json!("payload_gone")));
+    let job = ended(app, &app.post("/api/v1/replays", json!({"mode": "failed"})).expect(202).await).await;
+    assert_eq!(job["refusals"], json!({"payload_gone": 2}));
+    // Another payload can be sent all the same.
+    app.post(format!("/api/v1/deliveries/{}/resend", ids[0]), json!({"data": 1})).expect(202).await;
+    assert_eq!(receiver.hit().await.json()["data"], 1);
 }
 
 async fn nonsense(app: &App) {

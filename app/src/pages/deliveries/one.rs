@@ -14,7 +14,7 @@ use leptos_router::{
 use crate::{
     calls::deliveries::{ReplayDelivery, show_delivery},
     components::{
-        attempt::{body_view, timeline},
+        attempt::{payload_view, timeline},
         copy::CopyButton,
         field::{FormProblem, Refusal},
         heading::Heading,
@@ -98,7 +98,7 @@ fn page(detail: &DeliveryDetail, replay: ServerAction<ReplayDelivery>) -> AnyVie
                     view! {
                         <div class="stack">
                             <p class="empty">"No attempt was made yet."</p>
-                            {body_view("Body:", &detail.request_body, false)}
+                            {payload_view(detail.request_body.as_deref())}
                         </div>
                     }
                         .into_any()

@@ -323,8 +323,8 @@ pub struct DeliveryDetail {
     /// The delivery.
     #[serde(flatten)]
     pub delivery: Delivery,
-    /// The exact text sent, the same in every try.
-    pub request_body: String,
+    /// The exact text sent, the same in every try; `null` once the organization does not keep it any more.
+    pub request_body: Option<String>,
     /// The tries, the first one first.
     pub attempts_made: Vec<Attempt>,
 }

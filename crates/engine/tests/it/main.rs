@@ -9,3 +9,4 @@ mod hostile;
 mod lifecycle;
 mod pace;
 mod replays;
+mod retention;

@@ -15,6 +15,7 @@ pub mod me;
 pub mod members;
 pub mod overview;
 pub mod replays;
+pub mod retention;
 pub mod retry_policy;
 pub mod sources;
 pub mod webhooks;

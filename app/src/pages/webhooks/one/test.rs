@@ -192,7 +192,7 @@ fn result_box(detail: &DeliveryDetail, test: ServerAction<TestWebhook>) -> AnyVi
                     None => delivery_status(detail.delivery.status),
                 }}
             </div>
-            {last.map(|attempt| attempt_view(attempt, &detail.request_body))}
+            {last.map(|attempt| attempt_view(attempt, detail.request_body.as_deref()))}
         </section>
     }
     .into_any()
