@@ -229,12 +229,17 @@ impl World {
 
     /// The webhook, once it is in this state.
     pub async fn becomes(&self, id: WebhookId, state: WebhookState) -> Webhook {
+        self.webhook_when(id, |webhook| webhook.state == state).await
+    }
+
+    /// The webhook, once this is true of it.
+    pub async fn webhook_when(&self, id: WebhookId, is_reached: impl Fn(&Webhook) -> bool) -> Webhook {
         let reached = async {
             let mut tick = tokio::time::interval(Duration::from_millis(20));
             loop {
                 tick.tick().await;
                 let webhook = self.engine.webhook(&self.actor, id).await.unwrap();
-                if webhook.state == state {
+                if is_reached(&webhook) {
                     return webhook;
                 }
             }
