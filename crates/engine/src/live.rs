@@ -28,6 +28,8 @@ pub enum LiveEvent {
     /// Dead letters were retried or cleared: lists and counts of them have changed. One that is new is told of as a
     /// delivery.
     DeadLetters,
+    /// A webhook was disabled or enabled by what its endpoint answers, and is treated so from now on.
+    Webhooks,
     /// A job began, came further or ended.
     Job {
         /// The job as it is now.

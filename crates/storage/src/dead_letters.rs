@@ -141,6 +141,9 @@ macro_rules! letters {
     ($($connection:ty, $lock:literal;)*) => {$(
         impl Letters for $connection {
             async fn letters(&mut self, organization: OrganizationId, ids: &[Uuid]) -> Result<Vec<Letter>> {
+                if ids.is_empty() {
+                    return Ok(Vec::new());
+                }
                 let mut sql = QueryBuilder::new(
                     "select l.delivery_id, l.webhook_id, w.state as webhook_state, w.probe_at, e.id is not null as has_payload \
                      from (select delivery_id, webhook_id from dead_letters where organization_id = ",

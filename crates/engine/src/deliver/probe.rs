@@ -11,7 +11,7 @@ use domain::{OrganizationId, Timestamp, WebhookId, WebhookState};
 use storage::NewAudit;
 
 use super::Job;
-use crate::{Inner, routing::Endpoint, stopped_within};
+use crate::{Inner, LiveEvent, routing::Endpoint, stopped_within};
 
 /// From disabling to the first probe, in milliseconds.
 const FIRST_MS: i64 = 60_000;
@@ -103,7 +103,7 @@ impl Inner {
                 tracing::error!(%error, webhook.id = %webhook, "a webhook whose endpoint keeps failing was not disabled");
             }
         }
-        self.reroute(webhook).await;
+        self.reroute(organization, webhook).await;
     }
 
     /// A probe succeeded.
@@ -114,7 +114,7 @@ impl Inner {
             Ok(false) => {}
             Err(error) => tracing::error!(%error, webhook.id = %webhook, "a webhook that recovered was not enabled"),
         }
-        self.reroute(webhook).await;
+        self.reroute(organization, webhook).await;
     }
 
     /// The receiver answered 410: it wants no more (Standard Webhooks).
@@ -127,7 +127,7 @@ impl Inner {
         if let Err(error) = disabled {
             tracing::error!(%error, webhook.id = %webhook, "a webhook that answered 410 was not disabled");
         }
-        self.reroute(webhook).await;
+        self.reroute(organization, webhook).await;
     }
 
     fn own_audit(&self, action: &'static str, webhook: WebhookId) -> NewAudit {
@@ -141,10 +141,11 @@ impl Inner {
         }
     }
 
-    async fn reroute(&self, webhook: WebhookId) {
+    async fn reroute(&self, organization: OrganizationId, webhook: WebhookId) {
         if let Err(error) = self.refresh_routing().await {
             tracing::error!(%error, webhook.id = %webhook, "the routing table is refreshed a moment late");
         }
+        self.live.send(organization, LiveEvent::Webhooks);
     }
 }
 

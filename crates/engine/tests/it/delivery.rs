@@ -227,7 +227,8 @@ async fn a_backlog_is_worked_off_completely() {
     let world = World::new().await;
     let gate = Arc::new(Notify::new());
     let mut receiver = Receiver::start(std::iter::repeat_n(Reply::Held(Arc::clone(&gate)), 8)).await;
-    world.webhook(&receiver.url(), |_| {}).await;
+    let patient = domain::RetryPolicy { timeout_s: 60, ..domain::RetryPolicy::default() };
+    world.webhook(&receiver.url(), |draft| draft.retry_policy = Some(patient)).await;
     let mut expected = std::collections::BTreeSet::new();
     for _ in 0..EVENTS {
         expected.insert(world.publish("job.created", "{}").await.id.to_string());

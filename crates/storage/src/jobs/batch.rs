@@ -15,7 +15,7 @@ use crate::{
     QueuedDelivery, Result, Store,
     columns::to_json,
     db::{reading, writing},
-    dead_letters::{Letter, Letters, failing, judge, refusal},
+    dead_letters::{Letters, failing, judge, refusal},
     hot::push_ids,
     replays::Queueing,
 };
@@ -189,11 +189,8 @@ impl Store {
                 job.kind != JobKind::ReplayFilter && seen.state == DeliveryState::DeadLetter.as_str()
             };
             let (dead, others): (Vec<&Seen>, Vec<&Seen>) = wanted.into_iter().partition(is_retried);
-            let mut letters: Vec<Letter> = Vec::new();
-            if !dead.is_empty() {
-                letters = conn.letters(*organization, &dead.iter().map(|seen| seen.id).collect::<Vec<_>>()).await?;
-                tally.refuse(Refusal::NotDeadLetter, dead.len() - letters.len());
-            }
+            let letters = conn.letters(*organization, &dead.iter().map(|seen| seen.id).collect::<Vec<_>>()).await?;
+            tally.refuse(Refusal::NotDeadLetter, dead.len() - letters.len());
             if job.kind == JobKind::DeadLettersClear {
                 conn.bury(*organization, &letters).await?;
                 tally.done = count(letters.len());

@@ -8,6 +8,7 @@ mod cold;
 mod dead_letters;
 mod hot;
 mod jobs;
+mod model;
 mod retention;
 mod schema_parity;
 mod upgrade;
