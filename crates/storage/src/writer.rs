@@ -120,11 +120,11 @@ async fn commit(connection: &mut SqliteConnection, jobs: &mut Vec<Job>, answers:
 }
 
 async fn run_all(connection: &mut SqliteConnection, jobs: &mut Vec<Job>, answers: &mut Vec<Answer>) -> Result<()> {
-    execute(connection, "begin immediate").await?;
+    // Alone, it needs no savepoint: its transaction is its own.
     if jobs.len() == 1
         && let Some(job) = jobs.pop()
     {
-        // Alone, it needs no savepoint: its transaction is its own.
+        execute(connection, "begin immediate").await?;
         let (keep, answer) = job(connection).await;
         answers.push(answer);
         if keep {
@@ -134,16 +134,18 @@ async fn run_all(connection: &mut SqliteConnection, jobs: &mut Vec<Job>, answers
         }
         return Ok(());
     }
+    execute(connection, "begin immediate; savepoint job").await?;
     for job in jobs.drain(..) {
-        execute(connection, "savepoint job").await?;
+        if !answers.is_empty() {
+            execute(connection, "release job; savepoint job").await?;
+        }
         let (keep, answer) = job(connection).await;
         answers.push(answer);
         if !keep {
             execute(connection, "rollback to job").await?;
         }
-        execute(connection, "release job").await?;
     }
-    execute(connection, "commit").await
+    execute(connection, "release job; commit").await
 }
 
 /// Ends the transaction without a trace.

@@ -1,10 +1,13 @@
 //! The hot verbs on SQLite. They run on the writer's connection, inside its transaction.
 //!
-//! Rows go in by multi-row `values`, in chunks whose sizes are powers of two, so that there are few distinct texts and
-//! every one of them stays prepared.
+//! What costs most here is not SQLite but going to its thread and back, so that a verb makes few calls: rows go in by
+//! multi-row `values`, and statements that need no answer of each other go together. Rows are padded with nulls to one of
+//! few sizes, so that there are few distinct texts and every one of them stays prepared.
+
+use std::collections::{BTreeMap, HashSet};
 
 use domain::{NodeId, PublicId, Timestamp, WebhookId, duration_slot};
-use sqlx::{QueryBuilder, Sqlite, SqliteConnection};
+use sqlx::{QueryBuilder, Sqlite, SqliteConnection, query_builder::Separated};
 use uuid::Uuid;
 
 use super::{
@@ -14,18 +17,33 @@ use super::{
 use crate::Result;
 
 /// Rows of the largest chunk.
-const CHUNK: usize = 64;
+const CHUNK: usize = 128;
 /// Minutes per bucket of the rollups.
 const GRAINS: [i64; 3] = [1, 60, 1440];
 
-/// Cuts rows into chunks of 64, 32, … 1.
-fn chunks<T>(mut rows: &[T]) -> impl Iterator<Item = &[T]> {
-    std::iter::from_fn(move || {
-        let size = if rows.is_empty() { return None } else { CHUNK.min(1 << rows.len().ilog2()) };
-        let (chunk, rest) = rows.split_at(size);
-        rows = rest;
-        Some(chunk)
-    })
+/// One row of `values`.
+type Row<'a> = Separated<'a, Sqlite, &'static str>;
+
+/// To how many rows so many are padded: a power of two, or one and a half of it.
+fn padded(rows: usize) -> usize {
+    let power = rows.next_power_of_two();
+    if power >= 4 && rows <= power / 4 * 3 { power / 4 * 3 } else { power }
+}
+
+/// Adds `(values (…), (…))` with `columns` columns and, behind the rows, rows of nulls: whoever reads it leaves out those
+/// whose first column is null.
+fn push_rows<T>(query: &mut QueryBuilder<Sqlite>, rows: &[T], columns: usize, mut push: impl FnMut(&mut Row<'_>, &T)) {
+    let padding = padded(rows.len()) - rows.len();
+    query.push("(");
+    query.push_values(rows.iter().map(Some).chain(std::iter::repeat_n(None, padding)), |mut row, item| match item {
+        Some(item) => push(&mut row, item),
+        None => {
+            for _ in 0..columns {
+                row.push_bind(None::<i64>);
+            }
+        }
+    });
+    query.push(")");
 }
 
 pub(super) async fn ingest(
@@ -40,7 +58,7 @@ pub(super) async fn ingest(
     } else {
         let mut fresh = Vec::new();
         let mut known = Vec::new();
-        for chunk in chunks(&keyed) {
+        for chunk in keyed.chunks(CHUNK) {
             let before = fresh.len();
             fresh.append(&mut claim_keys(conn, chunk).await?);
             if fresh.len() - before < chunk.len() {
@@ -50,55 +68,48 @@ pub(super) async fn ingest(
         Admission::judge(events, &fresh, known).whole_or_none(whole)?
     };
     let stored = admission.stored(events);
-    for chunk in chunks(&stored) {
-        QueryBuilder::<Sqlite>::new(
-            "insert into events (id, organization_id, source_id, event_type, body, deliveries) ",
-        )
-        .push_values(chunk, |mut row, event| {
+    for chunk in stored.chunks(CHUNK) {
+        let mut query = QueryBuilder::new(
+            "insert into events (id, organization_id, source_id, event_type, body, deliveries) select * from ",
+        );
+        push_rows(&mut query, chunk, 6, |row, event| {
             row.push_bind(event.id.uuid())
                 .push_bind(event.organization.uuid())
                 .push_bind(event.source.map(PublicId::uuid))
                 .push_bind(&*event.event_type)
                 .push_bind(&event.body[..])
                 .push_bind(i64::from(count(&event.deliveries)));
-        })
-        .build()
-        .execute(&mut *conn)
-        .await?;
+        });
+        query.push(" where column1 is not null").build().execute(&mut *conn).await?;
     }
     let deliveries: Vec<_> =
         stored.iter().flat_map(|event| event.deliveries.iter().map(move |delivery| (*event, delivery))).collect();
-    for chunk in chunks(&deliveries) {
-        QueryBuilder::<Sqlite>::new(
-            "insert into deliveries (id, organization_id, webhook_id, event_id, event_type, kind, state, attempts) ",
-        )
-        .push_values(chunk, |mut row, (event, delivery)| {
+    for chunk in deliveries.chunks(CHUNK) {
+        let mut query = QueryBuilder::new(
+            "insert into deliveries (id, organization_id, webhook_id, event_id, event_type, kind, state, attempts)
+             select *, 'pending', 0 from ",
+        );
+        push_rows(&mut query, chunk, 6, |row, (event, delivery)| {
             row.push_bind(delivery.id.uuid())
                 .push_bind(event.organization.uuid())
                 .push_bind(delivery.webhook.uuid())
                 .push_bind(event.id.uuid())
                 .push_bind(&*event.event_type)
-                .push_bind(delivery.kind.as_str())
-                .push("'pending'")
-                .push("0");
-        })
-        .build()
-        .execute(&mut *conn)
-        .await?;
-        QueryBuilder::<Sqlite>::new(
-            "insert into queue (delivery_id, organization_id, webhook_id, due_at, earlier_attempts, node_id) ",
-        )
-        .push_values(chunk, |mut row, (event, delivery)| {
+                .push_bind(delivery.kind.as_str());
+        });
+        query.push(
+            " where column1 is not null;
+             insert into queue (delivery_id, organization_id, webhook_id, due_at, node_id, earlier_attempts)
+             select *, 0 from ",
+        );
+        push_rows(&mut query, chunk, 5, |row, (event, delivery)| {
             row.push_bind(delivery.id.uuid())
                 .push_bind(event.organization.uuid())
                 .push_bind(delivery.webhook.uuid())
                 .push_bind(event.accepted_at.millis())
-                .push("0")
                 .push_bind(delivery.leased.then(|| node.uuid()));
-        })
-        .build()
-        .execute(&mut *conn)
-        .await?;
+        });
+        query.push(" where column1 is not null").build().execute(&mut *conn).await?;
     }
     Ok(admission.outcomes)
 }
@@ -108,10 +119,11 @@ async fn claim_keys(
     conn: &mut SqliteConnection,
     chunk: &[(&NewEvent, &str, &[u8; 32])],
 ) -> Result<Vec<(Uuid, String)>> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "insert into idempotency_keys (organization_id, idempotency_key, fingerprint, event_id, deliveries, created_at) ",
+    let mut query = QueryBuilder::new(
+        "insert into idempotency_keys (organization_id, idempotency_key, fingerprint, event_id, deliveries, created_at)
+         select * from ",
     );
-    query.push_values(chunk, |mut row, (event, key, fingerprint)| {
+    push_rows(&mut query, chunk, 6, |row, (event, key, fingerprint)| {
         row.push_bind(event.organization.uuid())
             .push_bind(*key)
             .push_bind(&fingerprint[..])
@@ -120,7 +132,8 @@ async fn claim_keys(
             .push_bind(event.accepted_at.millis());
     });
     query.push(
-        " on conflict (organization_id, idempotency_key) do update set fingerprint = excluded.fingerprint,
+        " where column1 is not null
+         on conflict (organization_id, idempotency_key) do update set fingerprint = excluded.fingerprint,
              event_id = excluded.event_id, deliveries = excluded.deliveries, created_at = excluded.created_at
          where idempotency_keys.created_at < excluded.created_at - ",
     );
@@ -136,14 +149,14 @@ async fn known_keys(
     let is_known = |(event, key, _): &&(&NewEvent, &str, &[u8; 32])| {
         !fresh.iter().any(|(organization, fresh)| *organization == event.organization.uuid() && fresh == key)
     };
-    let mut query = QueryBuilder::<Sqlite>::new(
+    let known: Vec<_> = chunk.iter().filter(is_known).collect();
+    let mut query = QueryBuilder::new(
         "select organization_id, idempotency_key, fingerprint, event_id, deliveries from idempotency_keys
-         where (organization_id, idempotency_key) in (",
+         where (organization_id, idempotency_key) in ",
     );
-    query.push_values(chunk.iter().filter(is_known), |mut row, (event, key, _)| {
+    push_rows(&mut query, &known, 2, |row, (event, key, _)| {
         row.push_bind(event.organization.uuid()).push_bind(*key);
     });
-    query.push(")");
     Ok(query.build_query_as().fetch_all(conn).await?)
 }
 
@@ -227,80 +240,59 @@ pub(super) async fn claim_in_order(
 }
 
 pub(super) async fn settle(conn: &mut SqliteConnection, node: NodeId, settlements: &[Settlement]) -> Result<Settled> {
-    let (ended, waiting): (Vec<_>, Vec<_>) =
-        settlements.iter().partition(|settlement| matches!(settlement.next, NextStep::End(..)));
-    let mut mine = std::collections::HashSet::with_capacity(settlements.len());
-    for chunk in chunks(&ended) {
-        let mut query = QueryBuilder::<Sqlite>::new("delete from queue where node_id = ");
-        query.push_bind(node.uuid()).push(" and delivery_id in (");
-        let mut ids = query.separated(", ");
-        for settlement in chunk {
-            ids.push_bind(settlement.delivery.uuid());
-        }
-        query.push(") returning delivery_id");
-        mine.extend(query.build_query_scalar::<Uuid>().fetch_all(&mut *conn).await?);
+    let lost = lost(conn, node, settlements).await?;
+    let is_mine = |settlement: &Settlement| !lost.contains(&settlement.delivery.uuid());
+    let counted: Vec<&Settlement> = settlements.iter().filter(|settlement| is_mine(settlement)).collect();
+    let (ended, waiting): (Vec<&Settlement>, Vec<&Settlement>) =
+        counted.iter().partition(|settlement| matches!(settlement.next, NextStep::End(..)));
+    for chunk in ended.chunks(CHUNK) {
+        let mut query = QueryBuilder::new("delete from queue where delivery_id in ");
+        push_rows(&mut query, chunk, 1, |row, settlement| {
+            row.push_bind(settlement.delivery.uuid());
+        });
+        push_outcomes(&mut query, chunk);
+        query.build().execute(&mut *conn).await?;
     }
-    for chunk in chunks(&waiting) {
-        let mut query = QueryBuilder::<Sqlite>::new("update queue set node_id = null, due_at = retry.column2 from (");
-        query.push_values(chunk, |mut row, settlement| {
+    for chunk in waiting.chunks(CHUNK) {
+        let mut query = QueryBuilder::new("update queue set node_id = null, due_at = retry.column2 from ");
+        push_rows(&mut query, chunk, 2, |row, settlement| {
             row.push_bind(settlement.delivery.uuid()).push_bind(settlement.due_at());
         });
-        query.push(") as retry where queue.delivery_id = retry.column1 and queue.node_id = ").push_bind(node.uuid());
-        query.push(" returning delivery_id");
-        mine.extend(query.build_query_scalar::<Uuid>().fetch_all(&mut *conn).await?);
-    }
-    let counted: Vec<&Settlement> =
-        settlements.iter().filter(|settlement| mine.contains(&settlement.delivery.uuid())).collect();
-    for chunk in chunks(&counted) {
-        update_deliveries(conn, chunk).await?;
-        insert_attempts(conn, chunk).await?;
+        query.push(" as retry where queue.delivery_id = retry.column1");
+        push_outcomes(&mut query, chunk);
+        query.build().execute(&mut *conn).await?;
     }
     let dead: Vec<_> = counted.iter().filter_map(|settlement| Some((*settlement, settlement.died_at()?))).collect();
-    for chunk in chunks(&dead) {
-        QueryBuilder::<Sqlite>::new("insert into dead_letters (organization_id, delivery_id, webhook_id, died_at) ")
-            .push_values(chunk, |mut row, (settlement, died_at)| {
-                row.push_bind(settlement.organization.uuid())
-                    .push_bind(settlement.delivery.uuid())
-                    .push_bind(settlement.webhook.uuid())
-                    .push_bind(*died_at);
-            })
-            .push(" on conflict do nothing")
-            .build()
-            .execute(&mut *conn)
-            .await?;
-    }
-    let mut counts = std::collections::BTreeMap::<_, i64>::new();
-    for (settlement, _) in &dead {
-        *counts.entry((settlement.organization, settlement.webhook)).or_default() += 1;
-    }
-    let counts: Vec<_> = counts.into_iter().collect();
-    for chunk in chunks(&counts) {
-        QueryBuilder::<Sqlite>::new("insert into dead_letter_counts (organization_id, webhook_id, dead_letters) ")
-            .push_values(chunk, |mut row, ((organization, webhook), died)| {
-                row.push_bind(organization.uuid()).push_bind(webhook.uuid()).push_bind(*died);
-            })
-            .push(
-                " on conflict (organization_id, webhook_id) do update set
-                     dead_letters = dead_letter_counts.dead_letters + excluded.dead_letters",
-            )
-            .build()
-            .execute(&mut *conn)
-            .await?;
-    }
+    add_dead_letters(conn, &dead).await?;
     add_to_rollups(conn, &counted).await?;
     let failing = add_to_health(conn, &counted).await?;
-    Ok(Settled {
-        counted: settlements.iter().map(|settlement| mine.contains(&settlement.delivery.uuid())).collect(),
-        failing,
-    })
+    Ok(Settled { counted: settlements.iter().map(is_mine).collect(), failing })
 }
 
-async fn update_deliveries(conn: &mut SqliteConnection, chunk: &[&Settlement]) -> Result<()> {
-    let mut query = QueryBuilder::<Sqlite>::new(
-        "update deliveries set state = done.column2, attempts = done.column3, finished_at = done.column4,
-             response_status = done.column5, error = done.column6, duration_ms = done.column7 from (",
+/// Those that `node` has no lease of any more. Usually none: rows cost more than the question.
+async fn lost(conn: &mut SqliteConnection, node: NodeId, settlements: &[Settlement]) -> Result<HashSet<Uuid>> {
+    let mut lost = HashSet::new();
+    for chunk in settlements.chunks(CHUNK) {
+        let mut query = QueryBuilder::new("select column1 from ");
+        push_rows(&mut query, chunk, 1, |row, settlement| {
+            row.push_bind(settlement.delivery.uuid());
+        });
+        query.push(
+            " where column1 is not null and not exists (select 1 from queue where delivery_id = column1 and node_id = ",
+        );
+        query.push_bind(node.uuid()).push(")");
+        lost.extend(query.build_query_scalar::<Uuid>().fetch_all(&mut *conn).await?);
+    }
+    Ok(lost)
+}
+
+/// What is to be known of tries and their deliveries.
+fn push_outcomes(query: &mut QueryBuilder<Sqlite>, chunk: &[&Settlement]) {
+    query.push(
+        "; update deliveries set state = done.column2, attempts = done.column3, finished_at = done.column4,
+             response_status = done.column5, error = done.column6, duration_ms = done.column7 from ",
     );
-    query.push_values(chunk, |mut row, settlement| {
+    push_rows(query, chunk, 7, |row, settlement| {
         let attempt = &settlement.attempt;
         row.push_bind(settlement.delivery.uuid())
             .push_bind(settlement.state())
@@ -310,16 +302,13 @@ async fn update_deliveries(conn: &mut SqliteConnection, chunk: &[&Settlement]) -
             .push_bind(attempt.error.map(domain::delivery::ErrorClass::as_str))
             .push_bind(attempt.duration_ms);
     });
-    query.push(") as done where deliveries.id = done.column1").build().execute(conn).await?;
-    Ok(())
-}
-
-async fn insert_attempts(conn: &mut SqliteConnection, chunk: &[&Settlement]) -> Result<()> {
-    QueryBuilder::<Sqlite>::new(
-        "insert into attempts (delivery_id, number, organization_id, started_at, duration_ms, timing, url,
-             request_headers, response_status, response_headers, response_body, response_truncated, error, error_detail) ",
-    )
-    .push_values(chunk, |mut row, settlement| {
+    query.push(
+        " as done where deliveries.id = done.column1;
+         insert into attempts (delivery_id, number, organization_id, started_at, duration_ms, timing, url,
+             request_headers, response_status, response_headers, response_body, response_truncated, error, error_detail)
+         select * from ",
+    );
+    push_rows(query, chunk, 14, |row, settlement| {
         let attempt = &settlement.attempt;
         row.push_bind(settlement.delivery.uuid())
             .push_bind(i64::from(attempt.number))
@@ -335,16 +324,50 @@ async fn insert_attempts(conn: &mut SqliteConnection, chunk: &[&Settlement]) -> 
             .push_bind(attempt.response_truncated)
             .push_bind(attempt.error.map(domain::delivery::ErrorClass::as_str))
             .push_bind(attempt.error_detail.as_deref());
-    })
-    .push(" on conflict do nothing")
-    .build()
-    .execute(conn)
-    .await?;
+    });
+    query.push(" where column1 is not null on conflict do nothing");
+}
+
+/// Deliveries that were given up, and when.
+async fn add_dead_letters(conn: &mut SqliteConnection, dead: &[(&Settlement, i64)]) -> Result<()> {
+    for chunk in dead.chunks(CHUNK) {
+        let mut query = QueryBuilder::new(
+            "insert into dead_letters (organization_id, delivery_id, webhook_id, died_at) select * from ",
+        );
+        push_rows(&mut query, chunk, 4, |row, (settlement, died_at)| {
+            row.push_bind(settlement.organization.uuid())
+                .push_bind(settlement.delivery.uuid())
+                .push_bind(settlement.webhook.uuid())
+                .push_bind(*died_at);
+        });
+        query.push(" where column1 is not null on conflict do nothing").build().execute(&mut *conn).await?;
+    }
+    let mut counts = BTreeMap::<_, i64>::new();
+    for (settlement, _) in dead {
+        *counts.entry((settlement.organization, settlement.webhook)).or_default() += 1;
+    }
+    let counts: Vec<_> = counts.into_iter().collect();
+    for chunk in counts.chunks(CHUNK) {
+        let mut query = QueryBuilder::new(
+            "insert into dead_letter_counts (organization_id, webhook_id, dead_letters) select * from ",
+        );
+        push_rows(&mut query, chunk, 3, |row, ((organization, webhook), died)| {
+            row.push_bind(organization.uuid()).push_bind(webhook.uuid()).push_bind(*died);
+        });
+        query
+            .push(
+                " where column1 is not null on conflict (organization_id, webhook_id) do update set
+                     dead_letters = dead_letter_counts.dead_letters + excluded.dead_letters",
+            )
+            .build()
+            .execute(&mut *conn)
+            .await?;
+    }
     Ok(())
 }
 
 async fn add_to_rollups(conn: &mut SqliteConnection, counted: &[&Settlement]) -> Result<()> {
-    let mut sums = std::collections::BTreeMap::<_, (i64, i64, i64)>::new();
+    let mut sums = BTreeMap::<_, (i64, i64, i64)>::new();
     for settlement in counted {
         let attempt = &settlement.attempt;
         for grain in GRAINS {
@@ -357,28 +380,35 @@ async fn add_to_rollups(conn: &mut SqliteConnection, counted: &[&Settlement]) ->
         }
     }
     let sums: Vec<_> = sums.into_iter().collect();
-    for chunk in chunks(&sums) {
-        QueryBuilder::<Sqlite>::new(
-            "insert into rollups (organization_id, grain_minutes, bucket, webhook_id, slot, delivered, failed, duration_ms) ",
-        )
-        .push_values(chunk, |mut row, ((organization, grain, bucket, webhook, slot), (delivered, failed, duration_ms))| {
-            row.push_bind(organization.uuid())
-                .push_bind(*grain)
-                .push_bind(*bucket)
-                .push_bind(webhook.uuid())
-                .push_bind(*slot)
-                .push_bind(*delivered)
-                .push_bind(*failed)
-                .push_bind(*duration_ms);
-        })
-        .push(
-            " on conflict (organization_id, grain_minutes, bucket, webhook_id, slot) do update set
-                     delivered = rollups.delivered + excluded.delivered, failed = rollups.failed + excluded.failed,
-                     duration_ms = rollups.duration_ms + excluded.duration_ms",
-        )
-        .build()
-        .execute(&mut *conn)
-        .await?;
+    for chunk in sums.chunks(CHUNK) {
+        let mut query = QueryBuilder::new(
+            "insert into rollups (organization_id, grain_minutes, bucket, webhook_id, slot, delivered, failed, duration_ms)
+             select * from ",
+        );
+        push_rows(
+            &mut query,
+            chunk,
+            8,
+            |row, ((organization, grain, bucket, webhook, slot), (delivered, failed, duration_ms))| {
+                row.push_bind(organization.uuid())
+                    .push_bind(*grain)
+                    .push_bind(*bucket)
+                    .push_bind(webhook.uuid())
+                    .push_bind(*slot)
+                    .push_bind(*delivered)
+                    .push_bind(*failed)
+                    .push_bind(*duration_ms);
+            },
+        );
+        query
+            .push(
+                " where column1 is not null on conflict (organization_id, grain_minutes, bucket, webhook_id, slot)
+                 do update set delivered = rollups.delivered + excluded.delivered,
+                     failed = rollups.failed + excluded.failed, duration_ms = rollups.duration_ms + excluded.duration_ms",
+            )
+            .build()
+            .execute(&mut *conn)
+            .await?;
     }
     Ok(())
 }
@@ -386,7 +416,7 @@ async fn add_to_rollups(conn: &mut SqliteConnection, counted: &[&Settlement]) ->
 /// Answers the series of failures that grew.
 async fn add_to_health(conn: &mut SqliteConnection, counted: &[&Settlement]) -> Result<Vec<(WebhookId, i64)>> {
     // Any success in the batch ends a series of failures.
-    let mut health = std::collections::BTreeMap::<_, (bool, i64, i64)>::new();
+    let mut health = BTreeMap::<_, (bool, i64, i64)>::new();
     for settlement in counted.iter().filter(|settlement| settlement.counts_to_health) {
         let (succeeded, failures, last) = health.entry((settlement.organization, settlement.webhook)).or_default();
         *succeeded |= settlement.attempt.error.is_none();
@@ -398,22 +428,29 @@ async fn add_to_health(conn: &mut SqliteConnection, counted: &[&Settlement]) -> 
     for (rows, failures) in
         [(succeeded, "0"), (failing, "webhook_health.consecutive_failures + excluded.consecutive_failures")]
     {
-        for chunk in chunks(&rows) {
-            let series: Vec<(Uuid, i64)> = QueryBuilder::<Sqlite>::new("insert into webhook_health (organization_id, webhook_id, consecutive_failures, last_attempt_at) select * from (")
-                .push_values(chunk, |mut row, ((organization, webhook), (succeeded, failures, last))| {
-                    row.push_bind(organization.uuid())
-                        .push_bind(webhook.uuid())
-                        .push_bind(if *succeeded { 0 } else { *failures })
-                        .push_bind(*last);
-                })
-                // A webhook may have been deleted while its deliveries were under way.
-                .push(") where column2 in (select id from webhooks) on conflict (webhook_id) do update set consecutive_failures = ")
+        for chunk in rows.chunks(CHUNK) {
+            let mut query = QueryBuilder::new(
+                "insert into webhook_health (organization_id, webhook_id, consecutive_failures, last_attempt_at)
+                 select * from ",
+            );
+            push_rows(&mut query, chunk, 4, |row, ((organization, webhook), (succeeded, failures, last))| {
+                row.push_bind(organization.uuid())
+                    .push_bind(webhook.uuid())
+                    .push_bind(if *succeeded { 0 } else { *failures })
+                    .push_bind(*last);
+            });
+            // A webhook may have been deleted while its deliveries were under way.
+            query
+                .push(
+                    " where column2 in (select id from webhooks)
+                     on conflict (webhook_id) do update set consecutive_failures = ",
+                )
                 .push(failures)
-                .push(", last_attempt_at = max(webhook_health.last_attempt_at, excluded.last_attempt_at)")
-                .push(" returning webhook_id, consecutive_failures")
-                .build_query_as()
-                .fetch_all(&mut *conn)
-                .await?;
+                .push(
+                    ", last_attempt_at = max(webhook_health.last_attempt_at, excluded.last_attempt_at)
+                     returning webhook_id, consecutive_failures",
+                );
+            let series: Vec<(Uuid, i64)> = query.build_query_as().fetch_all(&mut *conn).await?;
             let failing = series.into_iter().filter(|(_, failures)| *failures > 0);
             grew.extend(failing.map(|(webhook, failures)| (WebhookId::from_uuid(webhook), failures)));
         }
