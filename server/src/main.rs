@@ -3,6 +3,7 @@
 use std::{io::Write as _, process::ExitCode, thread};
 
 use clap::Parser as _;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -10,7 +11,15 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Fewest worker threads: with one or two, a slow page would delay every delivery.
 const MIN_WORKERS: usize = 4;
 
+/// Takes as many open files as the system gives. Each connection is one, and the usual 1,024 are fewer than the requests
+/// that may be in flight. A system that gives no more still runs: what finds no place is tried again.
+fn raise_open_files() {
+    let limit = getrlimit(Resource::Nofile);
+    let _ = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit });
+}
+
 fn main() -> ExitCode {
+    raise_open_files();
     let cli = server::cli::Cli::parse();
     let workers = thread::available_parallelism().map_or(MIN_WORKERS, |cores| cores.get().max(MIN_WORKERS));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(workers).enable_all().build();

@@ -99,8 +99,10 @@ pub struct EngineConfig {
     pub header_prefix: String,
     /// Tries to all webhooks that are in flight: begun, and their outcome not stored.
     pub in_flight: usize,
-    /// Tries to one webhook that are in flight.
-    pub webhook_in_flight: usize,
+    /// Requests to one webhook that are not answered yet.
+    pub webhook_requests: usize,
+    /// Tries to one webhook that were answered, and their outcome is not stored.
+    pub webhook_unstored: usize,
     /// Deliveries of one webhook that are held in memory; more wait in the database.
     pub webhook_queue: usize,
     /// Deliveries of all webhooks that are held in memory.
@@ -262,7 +264,8 @@ impl Engine {
         let (settler, tried) = mpsc::channel(config.in_flight);
         let limits = Limits {
             in_flight: config.in_flight,
-            lane_in_flight: config.webhook_in_flight,
+            lane_requests: config.webhook_requests,
+            lane_unstored: config.webhook_unstored,
             lane: config.webhook_queue,
             total: config.queue,
             bytes: config.queue_bytes,

@@ -67,10 +67,10 @@ impl Endpoint {
 
     /// What it asks of its lane on each of `nodes` nodes. Together they never exceed its rate.
     pub(crate) fn rules(&self, nodes: u32) -> Rules {
-        let most = if self.options.ordered { Some(1) } else { self.options.max_in_flight };
         Rules {
             organization: self.organization,
-            in_flight: most.map(|most| most as usize),
+            requests: self.options.max_in_flight.map(|most| most as usize),
+            in_order: self.options.ordered,
             per_second: self.options.rate_limit_per_s.map(|rate| f64::from(rate) / f64::from(nodes.max(1))),
         }
     }

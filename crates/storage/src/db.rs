@@ -21,8 +21,10 @@ static POSTGRES: Migrator = sqlx::migrate!("../../migrations/postgres");
 const SQLITE_READERS: u32 = 4;
 /// Connections to PostgreSQL of one node. None is held while a request is sent, so few are enough.
 const POSTGRES_CONNECTIONS: u32 = 16;
-/// Longest wait for a connection to PostgreSQL.
+/// Longest wait for PostgreSQL at start.
 const POSTGRES_PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for a connection later: when the database is away, callers are to know soon.
+const POSTGRES_WAIT: Duration = Duration::from_secs(2);
 
 #[derive(Debug, Clone)]
 pub(crate) enum Db {
@@ -147,7 +149,7 @@ impl Db {
         connection.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(POSTGRES_CONNECTIONS)
-            .acquire_timeout(POSTGRES_PATIENCE)
+            .acquire_timeout(POSTGRES_WAIT)
             .test_before_acquire(false)
             .connect_with(options)
             .await

@@ -29,13 +29,11 @@ impl Database {
         Self { url, folder: tempfile::tempdir().unwrap(), server: None }
     }
 
-    /// `None`, and a word about it, when no PostgreSQL is given.
-    pub(crate) fn postgres() -> Option<Self> {
+    /// On the PostgreSQL that `SIGNALBOX_TEST_POSTGRES_URL` names.
+    pub(crate) fn postgres() -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
-        let Ok(admin) = std::env::var("SIGNALBOX_TEST_POSTGRES_URL") else {
-            eprintln!("skipped: SIGNALBOX_TEST_POSTGRES_URL is not set");
-            return None;
-        };
+        let admin = std::env::var("SIGNALBOX_TEST_POSTGRES_URL")
+            .expect("SIGNALBOX_TEST_POSTGRES_URL is not set: run `cargo run -p xtask -- postgres -- cargo test …`");
         let name = format!("signalbox_server_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let (address, options) = admin.split_once('?').map_or((&*admin, None), |(a, b)| (a, Some(b)));
         let (server, _) = address.rsplit_once('/').unwrap();
@@ -43,7 +41,7 @@ impl Database {
         // A process of the same number may have left one behind.
         psql(&admin, &format!("drop database if exists {name} with (force)"));
         psql(&admin, &format!("create database {name}"));
-        Some(Self { url, folder: tempfile::tempdir().unwrap(), server: Some((admin, name)) })
+        Self { url, folder: tempfile::tempdir().unwrap(), server: Some((admin, name)) }
     }
 
     /// Takes the database away under whoever uses it. Only for PostgreSQL.

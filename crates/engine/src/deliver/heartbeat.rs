@@ -23,13 +23,15 @@ const INTERVAL: Duration = Duration::from_millis(1_500);
 
 /// Runs until everything is drained: a node that stops still holds what is in flight.
 pub(crate) async fn run(inner: Arc<Inner>) {
+    // While the database was away no node could say that it is alive: each gets the time to.
+    let mut reap_from = Instant::now();
     loop {
         tokio::select! {
             () = inner.drained.cancelled() => return,
             () = tokio::time::sleep(INTERVAL) => {}
         }
         let (node, said_at) = (inner.node(), Instant::now());
-        match inner.store.heartbeat(node, TTL_MS).await {
+        match inner.store.heartbeat(node, TTL_MS, said_at >= reap_from).await {
             Ok(Some(Pulse { recovered, nodes })) => {
                 inner.leases_last_from(said_at);
                 if inner.nodes.swap(nodes, Ordering::Relaxed) != nodes {
@@ -42,7 +44,10 @@ pub(crate) async fn run(inner: Arc<Inner>) {
                 }
             }
             Ok(None) => become_another(&inner, node).await,
-            Err(error) => tracing::error!(%error, "no sign of life could be given"),
+            Err(error) => {
+                tracing::error!(%error, "no sign of life could be given");
+                reap_from = Instant::now() + Duration::from_millis(TTL_MS.unsigned_abs());
+            }
         }
     }
 }

@@ -15,10 +15,12 @@ const LONGEST_PARK_MS: i64 = 60_000;
 /// Limits of a node.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Limits {
-    /// Requests in flight to all webhooks.
+    /// Tries to all webhooks that are in flight: begun, and their outcome not stored.
     pub in_flight: usize,
-    /// Requests in flight to one webhook.
-    pub lane_in_flight: usize,
+    /// Requests to one webhook that are not answered yet.
+    pub lane_requests: usize,
+    /// Tries to one webhook that were answered, and their outcome is not stored: what a crash repeats for nothing.
+    pub lane_unstored: usize,
     /// Deliveries in hand of one webhook.
     pub lane: usize,
     /// Deliveries in hand altogether.
@@ -32,8 +34,10 @@ pub(crate) struct Limits {
 pub(crate) struct Rules {
     /// The tenant.
     pub organization: OrganizationId,
-    /// Requests in flight, if fewer than every lane may have.
-    pub in_flight: Option<usize>,
+    /// Requests that are not answered yet, if fewer than every lane may have.
+    pub requests: Option<usize>,
+    /// The next try begins when the outcome of the one before it is stored.
+    pub in_order: bool,
     /// Tries begun per second on this node.
     pub per_second: Option<f64>,
 }
@@ -47,7 +51,8 @@ struct Lane<J> {
     not_before: Timestamp,
     parked: bool,
     jobs: VecDeque<(J, usize)>,
-    in_flight: usize,
+    requests: usize,
+    unstored: usize,
     /// Places given away for jobs that are still on their way.
     reserved: usize,
     /// Whether it stands in its organization's line.
@@ -58,7 +63,16 @@ struct Lane<J> {
 
 impl<J> Lane<J> {
     fn in_hand(&self) -> usize {
-        self.jobs.len() + self.in_flight + self.reserved
+        self.jobs.len() + self.requests + self.unstored + self.reserved
+    }
+
+    /// Whether its own limits let it begin another try.
+    fn has_room(&self, limits: &Limits) -> bool {
+        if self.rules.in_order {
+            return self.requests + self.unstored == 0;
+        }
+        let requests = self.rules.requests.unwrap_or(usize::MAX).min(limits.lane_requests);
+        self.requests < requests && self.unstored < limits.lane_unstored
     }
 
     /// Takes the right to begin a try, or says when there will be one.
@@ -120,7 +134,8 @@ impl<J> Lanes<J> {
             not_before: Timestamp::from_millis(0),
             parked: false,
             jobs: VecDeque::new(),
-            in_flight: 0,
+            requests: 0,
+            unstored: 0,
             reserved: 0,
             in_line: false,
             refill: false,
@@ -217,7 +232,7 @@ impl<J> Lanes<J> {
                 continue;
             }
             let job = lane.jobs.pop_front()?;
-            lane.in_flight += 1;
+            lane.requests += 1;
             self.in_flight += 1;
             self.line_up(webhook);
             return Some(job);
@@ -291,10 +306,18 @@ impl<J> Lanes<J> {
         jobs.into_iter().map(|(job, _)| job).collect()
     }
 
-    /// A job that was popped is done. Answers whether it is time to fetch more.
+    /// The request of a job that was popped is over: its receiver may have another before the outcome is stored.
+    pub(crate) fn answered(&mut self, webhook: WebhookId) {
+        let Some(lane) = self.by_webhook.get_mut(&webhook) else { return };
+        lane.requests -= 1;
+        lane.unstored += 1;
+        self.line_up(webhook);
+    }
+
+    /// A job that was answered is done. Answers whether it is time to fetch more.
     pub(crate) fn finish(&mut self, webhook: WebhookId, bytes: usize) -> bool {
         let Some(lane) = self.by_webhook.get_mut(&webhook) else { return false };
-        lane.in_flight -= 1;
+        lane.unstored -= 1;
         self.in_flight -= 1;
         self.in_hand -= 1;
         self.bytes -= bytes;
@@ -324,8 +347,7 @@ impl<J> Lanes<J> {
 
     fn line_up(&mut self, webhook: WebhookId) {
         let Some(lane) = self.by_webhook.get_mut(&webhook) else { return };
-        let most = lane.rules.in_flight.unwrap_or(usize::MAX).min(self.limits.lane_in_flight);
-        if lane.in_line || lane.parked || lane.jobs.is_empty() || lane.in_flight >= most {
+        if lane.in_line || lane.parked || lane.jobs.is_empty() || !lane.has_room(&self.limits) {
             return;
         }
         lane.in_line = true;
@@ -354,7 +376,9 @@ mod tests {
     use proptest::prelude::*;
     use uuid::Uuid;
 
-    const LIMITS: Limits = Limits { in_flight: 4, lane_in_flight: 2, lane: 5, total: 12, bytes: 1000 };
+    const LIMITS: Limits = Limits { in_flight: 4, lane_requests: 2, lane_unstored: 2, lane: 5, total: 12, bytes: 1000 };
+    const WIDE: Limits =
+        Limits { in_flight: 100, lane_requests: 100, lane_unstored: 100, lane: 100, total: 100, bytes: 1000 };
 
     fn org(n: u128) -> OrganizationId {
         OrganizationId::from_uuid(Uuid::from_u128(n))
@@ -365,7 +389,7 @@ mod tests {
     }
 
     fn rules(organization: u128) -> Rules {
-        Rules { organization: org(organization), in_flight: None, per_second: None }
+        Rules { organization: org(organization), requests: None, in_order: false, per_second: None }
     }
 
     fn at(ms: i64) -> Timestamp {
@@ -384,9 +408,14 @@ mod tests {
         fits
     }
 
+    fn end(lanes: &mut Lanes<u128>, webhook: u128) {
+        lanes.answered(hook(webhook));
+        lanes.finish(hook(webhook), 1);
+    }
+
     #[test]
     fn turns_alternate_between_organizations_then_webhooks() {
-        let mut lanes = Lanes::new(Limits { in_flight: 100, lane_in_flight: 100, lane: 100, total: 100, bytes: 1000 });
+        let mut lanes = Lanes::new(WIDE);
         for _ in 0..3 {
             put(&mut lanes, 1, 10);
             put(&mut lanes, 1, 11);
@@ -408,13 +437,13 @@ mod tests {
 
     #[test]
     fn a_rate_is_kept_and_its_lane_remembers_it() {
-        let mut lanes = Lanes::new(Limits { in_flight: 100, lane_in_flight: 100, lane: 100, total: 100, bytes: 1000 });
+        let mut lanes = Lanes::new(WIDE);
         let slow = Rules { per_second: Some(2.0), ..rules(1) };
         let mut begun = Vec::new();
         for ms in (0..3_000).step_by(50) {
             put_with(&mut lanes, slow, 10);
-            while let Some((job, bytes)) = lanes.pop(at(ms)) {
-                lanes.finish(hook(job), bytes);
+            while let Some((job, _)) = lanes.pop(at(ms)) {
+                end(&mut lanes, job);
                 begun.push(ms);
             }
         }
@@ -432,7 +461,7 @@ mod tests {
         put(&mut lanes, 1, 10);
         assert_eq!(lanes.pop(at(0)), Some((10, 1)));
         lanes.hold(hook(10), at(0), at(7_000));
-        lanes.finish(hook(10), 1);
+        end(&mut lanes, 10);
         put(&mut lanes, 1, 10);
         assert_eq!(lanes.pop(at(6_999)), None);
         assert_eq!(lanes.pop(at(7_000)), Some((10, 1)));
@@ -444,13 +473,32 @@ mod tests {
     }
 
     #[test]
-    fn one_in_flight_means_one_after_the_other_and_what_waits_can_be_taken_out() {
+    fn one_request_at_a_time_is_not_one_outcome_at_a_time() {
         let mut lanes = Lanes::new(LIMITS);
-        let single = Rules { in_flight: Some(1), ..rules(1) };
-        for _ in 0..3 {
+        let single = Rules { requests: Some(1), ..rules(1) };
+        for _ in 0..4 {
             put_with(&mut lanes, single, 10);
         }
+        for _ in 0..LIMITS.lane_unstored {
+            assert_eq!(lanes.pop(at(0)), Some((10, 1)));
+            assert_eq!(lanes.pop(at(0)), None);
+            lanes.answered(hook(10));
+        }
+        assert_eq!(lanes.pop(at(0)), None, "what a crash would repeat is limited");
+        lanes.finish(hook(10), 1);
         assert_eq!(lanes.pop(at(0)), Some((10, 1)));
+    }
+
+    #[test]
+    fn in_order_means_one_after_the_other_and_what_waits_can_be_taken_out() {
+        let mut lanes = Lanes::new(LIMITS);
+        let ordered = Rules { in_order: true, ..rules(1) };
+        for _ in 0..3 {
+            put_with(&mut lanes, ordered, 10);
+        }
+        assert_eq!(lanes.pop(at(0)), Some((10, 1)));
+        assert_eq!(lanes.pop(at(0)), None);
+        lanes.answered(hook(10));
         assert_eq!(lanes.pop(at(0)), None);
         assert_eq!(lanes.drain(hook(10)).len(), 2);
         lanes.finish(hook(10), 1);
@@ -461,24 +509,26 @@ mod tests {
     proptest! {
         /// Whatever happens, limits hold, nothing is lost, and an empty structure is really empty.
         #[test]
-        fn limits_hold(steps in proptest::collection::vec((0_u8..4, 0_u128..6), 0..300)) {
+        fn limits_hold(steps in proptest::collection::vec((0_u8..5, 0_u128..6), 0..300)) {
             let mut lanes = Lanes::new(LIMITS);
-            let mut flying: Vec<u128> = Vec::new();
+            let (mut flying, mut unstored): (Vec<u128>, Vec<u128>) = (Vec::new(), Vec::new());
             let (mut put_in, mut done) = (0, 0);
             for (step, n) in steps {
                 match step {
                     0 | 1 => put_in += usize::from(put(&mut lanes, n % 2, n)),
                     2 => flying.extend(lanes.pop(at(0)).map(|(job, _)| job)),
-                    _ => if let Some(job) = flying.pop() { lanes.finish(hook(job), 1); done += 1; },
+                    3 => if let Some(job) = flying.pop() { lanes.answered(hook(job)); unstored.push(job); },
+                    _ => if let Some(job) = unstored.pop() { lanes.finish(hook(job), 1); done += 1; },
                 }
                 let (in_flight, in_hand) = lanes.load();
-                prop_assert_eq!(in_flight, flying.len());
+                prop_assert_eq!(in_flight, flying.len() + unstored.len());
                 prop_assert_eq!(in_hand, put_in - done);
                 prop_assert!(in_flight <= LIMITS.in_flight && in_hand <= LIMITS.total);
             }
             while lanes.load().1 > 0 {
                 flying.extend(lanes.pop(at(0)).map(|(job, _)| job));
-                if let Some(job) = flying.pop() { lanes.finish(hook(job), 1); }
+                if let Some(job) = flying.pop() { lanes.answered(hook(job)); unstored.push(job); }
+                if let Some(job) = unstored.pop() { lanes.finish(hook(job), 1); }
             }
             prop_assert!(lanes.by_webhook.is_empty() && lanes.turns.is_empty() && lanes.lines.is_empty() && lanes.bytes == 0);
         }

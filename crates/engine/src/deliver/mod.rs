@@ -172,13 +172,27 @@ impl Inner {
             let inner = Arc::clone(self);
             self.tasks.spawn(async move {
                 let (begun, webhook) = (job.begins(), job.webhook);
-                match inner.carry_out(job, bytes).await {
+                let tried = inner.carry_out(job, bytes).await;
+                inner.answered(webhook, tried.as_ref().and_then(|tried| tried.pause_until));
+                match tried {
                     // The settler lives until the last job is done, and ends the job when its outcome is stored.
                     Some(tried) => drop(inner.settler.send(tried).await),
                     None => inner.finished([(begun, webhook, bytes)]),
                 }
             });
         }
+    }
+
+    /// A request is over; its receiver may get the next one, or has asked for a pause before it.
+    fn answered(self: &Arc<Self>, webhook: WebhookId, pause_until: Option<Timestamp>) {
+        {
+            let mut lanes = self.lanes();
+            if let Some(until) = pause_until {
+                lanes.hold(webhook, self.clock.now(), until);
+            }
+            lanes.answered(webhook);
+        }
+        self.pump();
     }
 
     /// Frees the places of jobs that are done, and starts what may start now.

@@ -77,19 +77,10 @@ async fn store(inner: &Arc<Inner>, node: domain::NodeId, batch: Vec<Tried>) {
     }
 }
 
-/// Keeps the pauses that receivers asked for, and takes out what must not overtake a delivery that waits for its retry.
+/// Takes out what must not overtake a delivery that waits for its retry.
 fn hold_back(inner: &Arc<Inner>, batch: &[Tried]) -> Vec<super::Job> {
-    let mut behind = Vec::new();
-    for tried in batch {
-        let (webhook, retries) = (tried.settlement.webhook, matches!(tried.settlement.next, NextStep::RetryAt(_)));
-        if let Some(until) = tried.pause_until {
-            inner.lanes().hold(webhook, inner.clock.now(), until);
-        }
-        if tried.ordered && retries {
-            behind.append(&mut inner.lanes().drain(webhook));
-        }
-    }
-    behind
+    let retries = |tried: &&Tried| tried.ordered && matches!(tried.settlement.next, NextStep::RetryAt(_));
+    batch.iter().filter(retries).flat_map(|tried| inner.lanes().drain(tried.settlement.webhook)).collect()
 }
 
 fn announce(inner: &Arc<Inner>, tried: &Tried) {

@@ -544,14 +544,15 @@ impl Store {
         }
     }
 
-    /// Says that `node` is alive, and takes back what dead nodes held. `None` when the node itself was given up: what it
+    /// Says that `node` is alive, and takes back what dead nodes held if it is to `reap`. `None` when the node itself was given up: what it
     /// held belongs to others.
-    pub async fn heartbeat(&self, node: NodeId, ttl_ms: i64) -> Result<Option<Pulse>> {
+    pub async fn heartbeat(&self, node: NodeId, ttl_ms: i64, reap: bool) -> Result<Option<Pulse>> {
         match &self.db {
             Db::Sqlite(_) => Ok(Some(Pulse { recovered: 0, nodes: 1 })),
             Db::Postgres(pool) => {
                 let Some(nodes) = postgres::beat(pool, node, ttl_ms).await? else { return Ok(None) };
-                Ok(Some(Pulse { recovered: postgres::reap(pool).await?, nodes }))
+                let recovered = if reap { postgres::reap(pool).await? } else { 0 };
+                Ok(Some(Pulse { recovered, nodes }))
             }
         }
     }

@@ -423,8 +423,12 @@ conformance! {
         let outcome = ingest(store, dead, vec![event(organization, 4, vec![new])]).await;
         assert_eq!(outcome, [IngestOutcome::Stored { leased: true }]);
         let living = id::<NodeId>(901);
+        if store.is_shared() {
+            let spared = store.heartbeat(dead, -1, false).await.unwrap().unwrap();
+            assert_eq!(spared, Pulse { recovered: 0, nodes: 1 }, "it had run out, and nobody was to look");
+        }
         // A sign of life that ran out before it was given stands for a node that fell silent.
-        let silent = if store.is_shared() { store.heartbeat(dead, -1).await.unwrap().unwrap().recovered } else { 0 };
+        let silent = if store.is_shared() { store.heartbeat(dead, -1, true).await.unwrap().unwrap().recovered } else { 0 };
         assert_eq!(store.register(living, TTL_MS).await.unwrap() + silent, 1);
         assert_eq!(store.claim(living, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().len(), 1);
         let late = settlement(organization, webhook, new.id, Some(ErrorClass::Reset), NextStep::End(DeliveryState::Failed, T0));
@@ -433,14 +437,14 @@ conformance! {
         assert_eq!((stored.status, stored.attempts), (DeliveryState::Sending, 0));
         assert!(store.delivery_detail(organization, new.id).await.unwrap().unwrap().attempts_made.is_empty());
         if store.is_shared() {
-            assert_eq!(store.heartbeat(dead, TTL_MS).await.unwrap(), None);
+            assert_eq!(store.heartbeat(dead, TTL_MS, true).await.unwrap(), None);
             // A node that was given up gets no leases any more.
             let outcome = ingest(store, dead, vec![event(organization, 6, vec![delivery(webhook, 2, true)])]).await;
             assert_eq!(outcome, [IngestOutcome::Stored { leased: false }]);
             assert!(store.claim(dead, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().is_empty());
             assert_eq!(store.claim(living, vec![webhook], 9, T0.plus_ms(9)).await.unwrap().len(), 1);
         }
-        assert_eq!(store.heartbeat(living, TTL_MS).await.unwrap(), Some(Pulse { recovered: 0, nodes: 1 }));
+        assert_eq!(store.heartbeat(living, TTL_MS, true).await.unwrap(), Some(Pulse { recovered: 0, nodes: 1 }));
         store.unregister(living).await.unwrap();
     }
 }

@@ -106,7 +106,7 @@ conformance! {
 
         let living = NodeId::new(T0, [1; 10]);
         if store.is_shared() {
-            store.heartbeat(dying, -1).await.unwrap();
+            store.heartbeat(dying, -1, true).await.unwrap();
         }
         store.register(living, 60_000).await.unwrap();
         assert!(advance(fresh, dying, 1).await.is_none(), "it was given up");

@@ -345,7 +345,7 @@ impl Run<'_> {
                 let lost = self.nodes[node];
                 if store.is_shared() {
                     // A sign of life that ran out before it was given stands for silence.
-                    store.heartbeat(lost, -1).await.unwrap();
+                    store.heartbeat(lost, -1, true).await.unwrap();
                 }
                 self.become_another(node).await;
                 // On SQLite another process begins: nobody else can own a lease.

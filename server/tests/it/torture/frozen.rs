@@ -2,12 +2,12 @@
 
 use std::sync::{Arc, atomic::AtomicU64};
 
-use super::{REPEATED, ledger::Ledger, load::Load, rounds, subscribe};
+use super::{REQUESTS, ledger::Ledger, load::Load, rounds, subscribe};
 use crate::{database::Database, process::Process};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_late_outcome_is_refused_and_logged() {
-    let Some(database) = Database::postgres() else { return };
+    let database = Database::postgres();
     let mut ledger = Ledger::open().await;
     let mut frozen = Process::serve(&database).await;
     subscribe(&frozen.url, &ledger.receiver().url).await;
@@ -20,7 +20,7 @@ async fn a_late_outcome_is_refused_and_logged() {
         let load = Load::start(vec![frozen.url.clone()], &numbers);
         load.is_accepted(300).await;
         ledger.promise(load.finish().await);
-        ledger.gets(REPEATED).await;
+        ledger.gets(REQUESTS).await;
         frozen.forget_log();
         other.forget_log();
         frozen.signal("STOP").await;
@@ -28,7 +28,7 @@ async fn a_late_outcome_is_refused_and_logged() {
         other.logs("took back what a dead node held").await;
         ledger.is_kept().await;
         let repeated = ledger.repeated().await;
-        assert!(repeated <= REPEATED, "{repeated} deliveries were repeated, {REPEATED} were in flight");
+        assert!(repeated <= REQUESTS, "{repeated} deliveries were repeated, {REQUESTS} were in flight");
 
         frozen.signal("CONT").await;
         frozen.logs_each(&["a late outcome was refused", "given up for dead"]).await;

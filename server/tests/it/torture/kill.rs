@@ -21,10 +21,8 @@ async fn one_node_on_sqlite() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_nodes_on_postgres() {
-    if let Some(database) = Database::postgres() {
-        // Dead nodes are given up after some seconds, so several die before the books are balanced.
-        kill(database, 3, 10, rounds(0.5, 10)).await;
-    }
+    // Dead nodes are given up after some seconds, so several die before the books are balanced.
+    kill(Database::postgres(), 3, 10, rounds(0.5, 10)).await;
 }
 
 /// Kills nodes `rounds` times, and balances the books after every `between` of them.

@@ -19,10 +19,12 @@ use crate::harness::{ADMIN, client};
 
 /// Webhooks under torture: one that answers at once, one that takes a moment, so that there is always something in flight.
 const WEBHOOKS: [&str; 2] = ["/prompt", "/after/15"];
-/// Requests in flight to one webhook from one node, at most.
-const IN_FLIGHT: usize = 64;
+/// Requests from one node that are not answered, at most.
+const REQUESTS: usize = WEBHOOKS.len() * 64;
+/// Tries from one node that were answered and are not stored, at most.
+const UNSTORED: usize = WEBHOOKS.len() * 256;
 /// Deliveries in flight from one node, at most: what its crash may repeat.
-const REPEATED: usize = WEBHOOKS.len() * IN_FLIGHT;
+const REPEATED: usize = REQUESTS + UNSTORED;
 
 /// How often to do it: `TORTURE_ROUNDS`, of which a slow test takes only its share; `few` without it.
 fn rounds(share: f64, few: usize) -> usize {
