@@ -12,7 +12,7 @@ pub struct DeliveryOptions {
     /// Most tries begun per second, 1–1,000, over all nodes; without it there is no limit. Up to one second's worth may
     /// begin at once.
     pub rate_limit_per_s: Option<u32>,
-    /// Most tries in flight on one node, 1–64; without it 64.
+    /// Most requests of one node that are not answered yet, 1–64; without it 64.
     pub max_in_flight: Option<u32>,
     /// One at a time, in the order in which the events were accepted, also over retries: while a delivery waits for its
     /// retry, those behind it wait too.

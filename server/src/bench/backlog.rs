@@ -86,7 +86,7 @@ impl Backlog {
 
     async fn measure(&self, stage: &Stage, sink: &Sink) -> Result<Figures, BenchError> {
         let server = stage.serve().await?;
-        let events = Events::new(stage, "job.created");
+        let events = Events::new(stage.stopwatch, "job.created");
         let mut figures = deliver(stage, &server, std::slice::from_ref(sink), &events, self.load).await?;
         figures.add("start_to_ready_ms", server.ready.as_secs_f64() * 1000.0);
         figures.add("rss_peak_mb", server.memory_mb("VmHWM"));

@@ -7,8 +7,9 @@ use serde::Serialize;
 use super::{
     BenchError, Common, Measure,
     figures::{Figures, float},
-    load::{Events, Load, closed_loop, raw},
+    load::{Events, Load, closed_loop},
     process::{Cpu, Server},
+    raw::raw,
     sink::{Manner, Sink},
     stage::Stage,
 };
@@ -68,8 +69,8 @@ impl Measure for Fanout {
 
 async fn with_raw(stage: &Stage, webhooks: u64, load: Load) -> Result<Figures, BenchError> {
     let sinks = stage.sinks(webhooks, Manner::Prompt).await?;
-    let events = Events::new(stage, "job.created");
-    let before = raw(&stage.client, &sinks, &events, load).await?;
+    let events = Events::new(stage.stopwatch, "job.created");
+    let before = raw(&sinks, &events, load).await?;
     let server = stage.serve().await?;
     let idle_mb = server.memory_mb("VmRSS");
     server.api.create_webhooks("Bench", &sinks).await?;
@@ -77,7 +78,7 @@ async fn with_raw(stage: &Stage, webhooks: u64, load: Load) -> Result<Figures, B
     figures.add("rss_idle_mb", idle_mb);
     figures.add("rss_peak_mb", server.memory_mb("VmHWM"));
     server.stop().await?;
-    let after = raw(&stage.client, &sinks, &events, load).await?;
+    let after = raw(&sinks, &events, load).await?;
     figures.add_ratio_to_raw("delivered_per_s", [before, after]);
     // On a database that is migrated already, the usual case.
     figures.add("start_to_ready_ms", stage.serve().await?.ready.as_secs_f64() * 1000.0);

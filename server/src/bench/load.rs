@@ -1,4 +1,4 @@
-//! Events and how they are sent: in a closed loop, at a fixed rate, or straight to the receivers for the raw limit.
+//! Events and how they are sent: in a closed loop, or at a fixed rate.
 
 use std::{
     sync::{
@@ -8,18 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use engine::{http::Client, signature::SigningKey};
-use http::{HeaderMap, HeaderValue};
 use serde::Serialize;
 use tokio::{runtime::Handle, sync::oneshot, task::JoinSet};
 
-use super::{
-    BenchError,
-    api::{Api, post, text, url},
-    figures::float,
-    sink::{Sink, Stopwatch},
-    stage::Stage,
-};
+use super::{BenchError, api::Api, figures::float, sink::Stopwatch};
 
 /// How much is sent, in a closed loop: each caller waits for its answer before it sends again.
 #[derive(Debug, Clone, Copy, clap::Args, Serialize)]
@@ -45,17 +37,17 @@ impl Load {
 /// What the events of a scenario look like. Each carries its number and when it was sent.
 #[derive(Debug, Clone)]
 pub(super) struct Events {
-    stopwatch: Stopwatch,
-    event: &'static str,
+    pub(super) stopwatch: Stopwatch,
+    pub(super) event: &'static str,
     padding: Arc<str>,
     /// Every so many are large.
-    large: Option<(u64, Arc<str>)>,
+    pub(super) large: Option<(u64, Arc<str>)>,
 }
 
 impl Events {
     /// Of the usual size: about 250 bytes as they are delivered.
-    pub(super) fn new(stage: &Stage, event: &'static str) -> Self {
-        Self { stopwatch: stage.stopwatch, event, padding: "x".repeat(150).into(), large: None }
+    pub(super) fn new(stopwatch: Stopwatch, event: &'static str) -> Self {
+        Self { stopwatch, event, padding: "x".repeat(150).into(), large: None }
     }
 
     /// Every `every`th event has a body of `bytes`.
@@ -63,7 +55,7 @@ impl Events {
         Self { large: Some((every, "x".repeat(bytes).into())), ..self }
     }
 
-    fn data(&self, number: u64, sent_us: u64) -> String {
+    pub(super) fn data(&self, number: u64, sent_us: u64) -> String {
         let padding = match &self.large {
             Some((every, large)) if number.is_multiple_of(*every) => large,
             _ => &self.padding,
@@ -131,46 +123,8 @@ pub(super) async fn open_loop(api: &Api, events: &Events, per_s: u64, count: u64
     all(requests).await
 }
 
-/// Requests per second of the client alone: it signs and posts, the receivers count.
-pub(super) async fn raw(client: &Client, sinks: &[Sink], events: &Events, load: Load) -> Result<f64, BenchError> {
-    let key = SigningKey::new("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", None)
-        .ok_or_else(|| BenchError::Server("the bench's own secret is not valid".into()))?;
-    let targets = sinks.iter().map(|sink| url(&sink.url)).collect::<Result<Arc<[_]>, _>>()?;
-    let began = Instant::now();
-    let (client, events) = (client.clone(), events.clone());
-    each(load.concurrency, load.events, move |number| {
-        let (client, events, key, targets) = (client.clone(), events.clone(), key.clone(), Arc::clone(&targets));
-        async move {
-            let id = format!("evt_{number:026}");
-            let data = events.data(number, events.stopwatch.now_us());
-            let body = format!("{{\"id\":\"{id}\",\"event\":\"{}\",\"data\":{data}}}", events.event);
-            let mut headers = HeaderMap::new();
-            let signed = [
-                ("webhook-signature", key.standard(&id, "1700000000", body.as_bytes())),
-                ("x-intime-signature", key.body(body.as_bytes())),
-            ];
-            headers.insert("webhook-id", text(&id)?);
-            headers.insert("webhook-timestamp", HeaderValue::from_static("1700000000"));
-            for (name, value) in signed {
-                headers.insert(name, text(&value)?);
-            }
-            let target = targets[usize::try_from(number).unwrap_or_default() % targets.len()].clone();
-            match post(&client, target, headers, body.into()).await?.status {
-                200 => Ok(()),
-                other => Err(BenchError::Server(format!("the receiver answered {other}"))),
-            }
-        }
-    })
-    .await?;
-    let per_s = float(load.events) / began.elapsed().as_secs_f64();
-    for sink in sinks {
-        sink.take();
-    }
-    Ok(per_s)
-}
-
 /// Runs `work` for the numbers below `count`, so many at a time.
-async fn each<F: Future<Output = Result<(), BenchError>> + Send + 'static>(
+pub(super) async fn each<F: Future<Output = Result<(), BenchError>> + Send + 'static>(
     concurrency: u64,
     count: u64,
     work: impl Fn(u64) -> F + Send + Sync + 'static,

@@ -10,7 +10,8 @@ use super::{
     BenchError, Common, Measure,
     deliver::deliver,
     figures::{Figures, float},
-    load::{Events, Load, raw},
+    load::{Events, Load},
+    raw::raw,
     sink::Manner,
     stage::Stage,
 };
@@ -45,8 +46,8 @@ impl Measure for Mixed {
     async fn round(&self, stage: &Stage) -> Result<Figures, BenchError> {
         let prompt = stage.sinks(self.prompt, Manner::Prompt).await?;
         let (slow, failing) = (stage.sink(Manner::Slow(SLOW)).await?, stage.sink(Manner::Failing).await?);
-        let events = Events::new(stage, "job.created").with_large(LARGE_EVERY, LARGE_BYTES);
-        let before = raw(&stage.client, &prompt, &events, self.load).await?;
+        let events = Events::new(stage.stopwatch, "job.created").with_large(LARGE_EVERY, LARGE_BYTES);
+        let before = raw(&prompt, &events, self.load).await?;
         let server = stage.serve().await?;
         server.api.create_webhooks("Prompt", &prompt).await?;
         server.api.create_webhook("Slow", &slow, json!({})).await?;
@@ -58,7 +59,7 @@ impl Measure for Mixed {
         figures.add("failing_per_s", float(failing.take().all()) / seconds);
         figures.add("rss_peak_mb", server.memory_mb("VmHWM"));
         server.kill().await?;
-        let after = raw(&stage.client, &prompt, &events, self.load).await?;
+        let after = raw(&prompt, &events, self.load).await?;
         figures.add_ratio_to_raw("delivered_per_s", [before, after]);
         Ok(figures)
     }

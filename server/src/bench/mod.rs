@@ -1,9 +1,8 @@
 //! `signalbox bench`: what this machine does, measured on this machine.
 //!
 //! A figure alone says little, because machines differ and drift. So every run that ends in a rate also measures the raw
-//! limit, the same HTTP client signing and posting the same bodies to the same receivers with no storage in between,
-//! before and after, and says how much of it is left. The server under test is a process of its own, started as a user
-//! would; receivers and load run in this process, so all of them share the machine's cores.
+//! limit ([`raw`]) before and after, and says how much of it is left. The server under test is a process of its own, started
+//! as a user would; receivers and load run in this process, so all of them share the machine's cores.
 //!
 //! A scenario is a file. What scenarios have in common: a [`stage`] (a fresh folder or database for every round), the
 //! server as a [`process`], receivers ([`sink`]), events and how they are sent ([`load`]), and [`figures`].
@@ -17,6 +16,7 @@ mod mixed;
 mod neighbour;
 mod process;
 mod rate;
+mod raw;
 mod recover;
 mod sink;
 mod stage;
@@ -49,6 +49,9 @@ pub enum Scenario {
     Recover(recover::Recover),
     /// Memory while many deliveries wait for slow receivers.
     Waiting(waiting::Waiting),
+    /// The client alone, which others are compared with.
+    #[command(hide = true)]
+    Raw(raw::Raw),
 }
 
 /// What every scenario is asked for.
@@ -117,6 +120,7 @@ pub async fn run(scenario: Scenario) -> Result<(), BenchError> {
             Scenario::Rate(rate) => measure(rate).await,
             Scenario::Recover(recover) => measure(recover).await,
             Scenario::Waiting(waiting) => measure(waiting).await,
+            Scenario::Raw(raw) => raw.run().await,
         }
     };
     tokio::select! {

@@ -40,7 +40,8 @@ impl Measure for Neighbour {
 
     async fn round(&self, stage: &Stage) -> Result<Figures, BenchError> {
         let (healthy, hung) = (stage.sink(Manner::Prompt).await?, stage.sink(Manner::Slow(HANGING)).await?);
-        let (wanted, unwanted) = (Events::new(stage, "job.created"), Events::new(stage, "job.closed"));
+        let (wanted, unwanted) =
+            (Events::new(stage.stopwatch, "job.created"), Events::new(stage.stopwatch, "job.closed"));
         let server = stage.serve().await?;
         server.api.create_webhook("Healthy", &healthy, json!({})).await?;
         server.api.create_webhook("Hung", &hung, json!({"events": ["job.closed"]})).await?;

@@ -66,7 +66,7 @@ impl Measure for Rate {
         let server = stage.serve().await?;
         server.api.create_webhook("Bench", &sink, json!({})).await?;
         let cpu = Cpu::until_now(&server, stage.is_shared());
-        let arrivals = self.pace.keep(&server, &sink, &Events::new(stage, "job.created")).await?;
+        let arrivals = self.pace.keep(&server, &sink, &Events::new(stage.stopwatch, "job.created")).await?;
         let cpu = Cpu::until_now(&server, stage.is_shared()).since(cpu);
         let mut figures = Figures::default();
         let names = [("arrival_p50_ms", 50), ("arrival_p95_ms", 95), ("arrival_p99_ms", 99), ("arrival_max_ms", 100)];

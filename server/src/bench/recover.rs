@@ -45,7 +45,7 @@ impl Measure for Recover {
         let server = stage.serve().await?;
         server.api.create_webhooks("Held", &sinks).await?;
         let count = self.deliveries.div_ceil(self.webhooks);
-        closed_loop(&server.api, &Events::new(stage, "job.created"), Load::bulk(count)).await?;
+        closed_loop(&server.api, &Events::new(stage.stopwatch, "job.created"), Load::bulk(count)).await?;
         for sink in &sinks {
             sink.wait(1).await?;
         }

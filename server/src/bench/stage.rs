@@ -14,12 +14,22 @@ use super::{
     sink::{Manner, Sink, Stopwatch},
 };
 
+/// What load is sent with.
+pub(super) fn loopback_client() -> Client {
+    let loopback = ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8));
+    Client::new(ClientConfig {
+        guard: Guard::new(vec![loopback]),
+        proxy: None,
+        user_agent: "signalbox-bench".to_owned(),
+    })
+}
+
 /// One round's surroundings.
 pub(super) struct Stage {
     folder: PathBuf,
     /// On PostgreSQL.
     scratch: Option<Scratch>,
-    pub(super) client: Client,
+    client: Client,
     pub(super) stopwatch: Stopwatch,
 }
 
@@ -30,13 +40,7 @@ impl Stage {
         let name = format!("signalbox_bench_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let folder = std::env::temp_dir().join(&name);
         std::fs::create_dir(&folder).map_err(|error| BenchError::Io("temporary folder", error))?;
-        let loopback = ipnet::IpNet::V4(ipnet::Ipv4Net::new_assert([127, 0, 0, 0].into(), 8));
-        let client = Client::new(ClientConfig {
-            guard: Guard::new(vec![loopback]),
-            proxy: None,
-            user_agent: "signalbox-bench".to_owned(),
-        });
-        let mut stage = Self { folder, scratch: None, client, stopwatch: Stopwatch::start() };
+        let mut stage = Self { folder, scratch: None, client: loopback_client(), stopwatch: Stopwatch::start() };
         if let Some(url) = database {
             stage.scratch = Some(Scratch::create(url, &name).await?);
         }

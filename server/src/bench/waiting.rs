@@ -55,7 +55,7 @@ impl Measure for Waiting {
         }
         let mut figures = Figures::default();
         figures.add("rss_idle_mb", server.memory_mb("VmRSS"));
-        closed_loop(&server.api, &Events::new(stage, "job.created"), Load::bulk(self.deliveries)).await?;
+        closed_loop(&server.api, &Events::new(stage.stopwatch, "job.created"), Load::bulk(self.deliveries)).await?;
         figures.add("rss_accepted_mb", server.memory_mb("VmRSS"));
         tokio::time::sleep(Duration::from_secs(self.seconds)).await;
         figures.add("rss_end_mb", server.memory_mb("VmRSS"));

@@ -25,7 +25,12 @@ pub fn render(metrics: &Metrics) -> String {
         "Delivery tries that ended.",
         &[("{outcome=\"succeeded\"}", attempts_succeeded), ("{outcome=\"failed\"}", attempts_failed)],
     );
-    family("signalbox_in_flight", "gauge", "Tries in flight: begun, and their outcome not stored.", &[("", gauge(in_flight))]);
+    family(
+        "signalbox_in_flight",
+        "gauge",
+        "Tries in flight: begun, and their outcome not stored.",
+        &[("", gauge(in_flight))],
+    );
     family("signalbox_in_hand", "gauge", "Deliveries in flight or waiting in memory.", &[("", gauge(in_hand))]);
     out
 }

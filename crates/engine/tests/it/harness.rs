@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// Longest wait for anything that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(20);
+pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the receiver does with one request.
 #[derive(Clone, Debug)]
@@ -190,7 +190,7 @@ impl World {
             name: format!("to {url}"),
             url: url.to_owned(),
             events: vec!["job.*".into()],
-            retry_policy: Some(RetryPolicy { jitter: domain::Jitter::None, timeout_s: 5, ..RetryPolicy::default() }),
+            retry_policy: Some(RetryPolicy { jitter: domain::Jitter::None, timeout_s: 60, ..RetryPolicy::default() }),
             ..WebhookDraft::default()
         };
         change(&mut draft);
