@@ -1,7 +1,8 @@
 //! Webhooks: their settings, state, secret, and tests.
 
-use domain::api::{Page, RotatedSecret, Webhook};
+use domain::api::{DayTries, Page, RotatedSecret, Webhook};
 use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
 
 use super::webhook_form::WebhookForm;
 use crate::error::CallError;
@@ -13,6 +14,25 @@ use crate::ssr;
 pub async fn list_webhooks(cursor: Option<String>) -> Result<Page<Webhook>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.webhooks(&actor, cursor, Some(100)).await?)
+}
+
+/// A webhook in the list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WebhookRow {
+    /// The webhook.
+    pub webhook: Webhook,
+    /// Its last 30 days, the oldest first; empty when nothing was tried.
+    pub days: Vec<DayTries>,
+}
+
+/// Webhooks with their last 30 days, newest first.
+#[server(prefix = "/_ui", endpoint = "webhooks/rows", input = Json)]
+pub async fn list_webhook_rows() -> Result<Page<WebhookRow>, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let Page { data, next_cursor } = engine.webhooks(&actor, None, Some(100)).await?;
+    let mut days = engine.webhook_days(&actor, &data).await?;
+    let row = |webhook: Webhook| WebhookRow { days: days.remove(&webhook.id).unwrap_or_default(), webhook };
+    Ok(Page { data: data.into_iter().map(row).collect(), next_cursor })
 }
 
 /// One webhook.

@@ -202,7 +202,7 @@ fn head(webhook: &api::Webhook, state: ServerAction<SetWebhookState>, tab: Memo<
             {webhook.last_triggered_at.map(|at| view! { <p>"Last triggered " <Time at /></p> })}
         </div>
         <FormProblem refusal=Refusal::of(state) />
-        {health::banner(webhook)}
+        {health::banner(&webhook.into())}
         <nav class="tabs" aria-label="Webhook">
             {tabs}
         </nav>
