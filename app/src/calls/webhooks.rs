@@ -1,6 +1,6 @@
 //! Webhooks: their settings, state, secret, and tests.
 
-use domain::api::{DayTries, Page, RotatedSecret, Webhook};
+use domain::api::{DayTries, Page, RotatedSecret, SignatureFinding, Webhook};
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
 
@@ -115,6 +115,37 @@ pub async fn rotate_secret(
 pub async fn reveal_secret(id: String) -> Result<RotatedSecret, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.reveal_secret(&actor, ssr::id(&id, "Webhook")?).await?)
+}
+
+/// Says why the signature of a request verifies or does not; without a secret, with those of the webhook.
+#[server(prefix = "/_ui", endpoint = "webhooks/explain-signature")]
+pub async fn explain_signature(
+    id: String,
+    headers: String,
+    body: String,
+    #[server(default)] secret: String,
+) -> Result<Vec<SignatureFinding>, CallError> {
+    /// Longest body that an address carries back.
+    const MOST: usize = 4096;
+    let (engine, actor) = ssr::caller()?;
+    let webhook = ssr::id(&id, "Webhook")?;
+    let kept = if body.len() > MOST { "" } else { &body };
+    let typed = [("headers", &*headers), ("body", kept)];
+    let question = domain::api::SignatureQuestion {
+        headers: headers.clone(),
+        body: body.clone(),
+        secret: Some(secret).filter(|secret| !secret.trim().is_empty()),
+    };
+    let found = engine.explain_signature(&actor, webhook, question).await;
+    let found = found.map_err(|error| ssr::keep_typed::<ExplainSignature>(error.into(), &typed))?;
+    let json = serde_json::to_string(&found).unwrap_or_default();
+    let query: Vec<String> = [("found", &*json)]
+        .into_iter()
+        .chain(typed)
+        .map(|(name, value)| format!("&{name}={}", crate::components::problem::encode(value)))
+        .collect();
+    ssr::redirect_plain_form(&format!("/webhooks/{id}?tab=signature{}", query.concat()));
+    Ok(found)
 }
 
 /// Sends a test and waits for its answer. `data` is JSON; empty, or still the sample of `sample_of`, it is the sample of `event`.

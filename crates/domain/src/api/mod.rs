@@ -4,6 +4,7 @@ mod dead_letters;
 mod error;
 mod figures;
 mod jobs;
+mod signature;
 mod views;
 
 pub use dead_letters::{
@@ -13,6 +14,7 @@ pub use dead_letters::{
 pub use error::{ApiError, ErrorCode};
 pub use figures::{DayTries, FailingWebhook, HourFigures, Overview, TryFigures};
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
+pub use signature::{SignatureFinding, SignatureQuestion, SignatureScheme, SignatureSlip, SignedWith};
 pub use views::{
     Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,
     DeliveryDetail, DeliveryKind, DeliveryQuery, Event, EventDraft, EventQuery, EventSummary, EventTypeDraft, Header,
