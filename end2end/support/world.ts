@@ -62,6 +62,7 @@ export function screens({ webhook, broken, delivered, deadLetter, event }: World
     tab("deliveries"),
     tab("settings"),
     tab("secret"),
+    tab("signature"),
     { name: "test result", path: `/webhooks/${webhook}?tab=test&delivery=${delivered}`, heading: "Approvals - Zapier" },
     { name: "failed result", path: `/webhooks/${broken}?tab=test&delivery=${deadLetter}`, heading: "Approvals - CRM" },
     { name: "events", path: "/events", heading: "Events" },

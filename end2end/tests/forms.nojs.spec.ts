@@ -216,6 +216,22 @@ test("search, filters and paging are plain links and forms", async ({ signedIn: 
   await expect(page).toHaveURL(`/deliveries?webhook_id=${id}`);
 });
 
+test("the signature explainer answers in the address, without the secret", async ({ signedIn: page, api, receiver }) => {
+  const endpoint = receiver.endpoint();
+  const { id, secret } = await api.createWebhook({ name: unique("Explained"), url: endpoint.url, events: ["task.completed"] });
+  await api.test(id);
+  const { headers, body } = endpoint.received[0] ?? { headers: {}, body: "" };
+  await page.goto(`/webhooks/${id}?tab=signature`);
+  await page.getByLabel("Headers").fill(JSON.stringify(headers));
+  await page.getByLabel("Body").fill(body.toString("utf8"));
+  await page.getByLabel("Secret", { exact: true }).fill(secret);
+  await page.getByRole("button", { name: "Explain" }).click();
+  await expect(page.getByRole("heading", { name: "The signature verifies" })).toBeVisible();
+  await expect(page.getByText("webhook-signature verifies with the secret that you gave.")).toBeVisible();
+  await expect(page.getByLabel("Body")).toHaveValue(body.toString("utf8"));
+  expect(page.url()).not.toContain(secret);
+});
+
 test("the retry policy: a preset, a refusal that keeps what was typed, saved", async ({ signedIn: page, api }) => {
   const before = await api.call("GET", "/api/v1/retry-policy");
   await page.goto("/retry-policy");

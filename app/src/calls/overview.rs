@@ -1,17 +1,33 @@
 //! The first screen.
 
-use domain::api::Overview;
+use domain::api::{DeadLetterCount, FailingWebhook, Overview};
 use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
 
 use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
 
-/// The figures of the first screen.
+/// What the first screen shows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FirstScreen {
+    /// The figures.
+    pub figures: Overview,
+    /// Webhooks that are disabled because they failed, or close to it.
+    pub failing: Vec<FailingWebhook>,
+    /// Webhooks that have dead letters, the most first.
+    pub dead_letters: Vec<DeadLetterCount>,
+}
+
+/// What the first screen shows.
 #[server(prefix = "/_ui", endpoint = "overview/show", input = Json)]
-pub async fn show_overview() -> Result<Overview, CallError> {
+pub async fn show_overview() -> Result<FirstScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
-    Ok(engine.overview(&actor).await?)
+    let figures = engine.overview(&actor).await?;
+    let failing = engine.failing_webhooks(&actor).await?;
+    let dead_letters =
+        if figures.dead_letters == 0 { Vec::new() } else { engine.dead_letter_summary(&actor).await?.webhooks };
+    Ok(FirstScreen { figures, failing, dead_letters })
 }
 
 /// First step of the first run: a webhook that sends everything to the Inspector.

@@ -25,7 +25,7 @@ pub struct RetrySettings {
 pub async fn show_retry_policy() -> Result<RetrySettings, CallError> {
     let (engine, actor) = ssr::caller()?;
     let policy = engine.retry_policy(&actor).await?;
-    let dead_letters = engine.overview(&actor).await?.dead_letters;
+    let dead_letters = engine.dead_letter_summary(&actor).await?.total;
     Ok(RetrySettings { policy, now: engine.now(), dead_letters })
 }
 

@@ -1,7 +1,8 @@
 //! Webhooks: their settings, state, secret, and tests.
 
-use domain::api::{Page, RotatedSecret, Webhook};
+use domain::api::{DayTries, Page, RotatedSecret, SignatureFinding, Webhook};
 use leptos::{prelude::*, server_fn::codec::Json};
+use serde::{Deserialize, Serialize};
 
 use super::webhook_form::WebhookForm;
 use crate::error::CallError;
@@ -13,6 +14,25 @@ use crate::ssr;
 pub async fn list_webhooks(cursor: Option<String>) -> Result<Page<Webhook>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.webhooks(&actor, cursor, Some(100)).await?)
+}
+
+/// A webhook in the list.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WebhookRow {
+    /// The webhook.
+    pub webhook: Webhook,
+    /// Its last 30 days, the oldest first; empty when nothing was tried.
+    pub days: Vec<DayTries>,
+}
+
+/// Webhooks with their last 30 days, newest first.
+#[server(prefix = "/_ui", endpoint = "webhooks/rows", input = Json)]
+pub async fn list_webhook_rows() -> Result<Page<WebhookRow>, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let Page { data, next_cursor } = engine.webhooks(&actor, None, Some(100)).await?;
+    let mut days = engine.webhook_days(&actor, &data).await?;
+    let row = |webhook: Webhook| WebhookRow { days: days.remove(&webhook.id).unwrap_or_default(), webhook };
+    Ok(Page { data: data.into_iter().map(row).collect(), next_cursor })
 }
 
 /// One webhook.
@@ -95,6 +115,37 @@ pub async fn rotate_secret(
 pub async fn reveal_secret(id: String) -> Result<RotatedSecret, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.reveal_secret(&actor, ssr::id(&id, "Webhook")?).await?)
+}
+
+/// Says why the signature of a request verifies or does not; without a secret, with those of the webhook.
+#[server(prefix = "/_ui", endpoint = "webhooks/explain-signature")]
+pub async fn explain_signature(
+    id: String,
+    headers: String,
+    body: String,
+    #[server(default)] secret: String,
+) -> Result<Vec<SignatureFinding>, CallError> {
+    /// Longest body that an address carries back.
+    const MOST: usize = 4096;
+    let (engine, actor) = ssr::caller()?;
+    let webhook = ssr::id(&id, "Webhook")?;
+    let kept = if body.len() > MOST { "" } else { &body };
+    let typed = [("headers", &*headers), ("body", kept)];
+    let question = domain::api::SignatureQuestion {
+        headers: headers.clone(),
+        body: body.clone(),
+        secret: Some(secret).filter(|secret| !secret.trim().is_empty()),
+    };
+    let found = engine.explain_signature(&actor, webhook, question).await;
+    let found = found.map_err(|error| ssr::keep_typed::<ExplainSignature>(error.into(), &typed))?;
+    let json = serde_json::to_string(&found).unwrap_or_default();
+    let query: Vec<String> = [("found", &*json)]
+        .into_iter()
+        .chain(typed)
+        .map(|(name, value)| format!("&{name}={}", crate::components::problem::encode(value)))
+        .collect();
+    ssr::redirect_plain_form(&format!("/webhooks/{id}?tab=signature{}", query.concat()));
+    Ok(found)
 }
 
 /// Sends a test and waits for its answer. `data` is JSON; empty, or still the sample of `sample_of`, it is the sample of `event`.

@@ -88,9 +88,22 @@ pub fn signature_status(verdict: ReceivedSignature) -> AnyView {
     }
 }
 
-/// `1 try`, `2 tries`.
+/// `1 try`, `2,000 tries`.
 pub fn count(number: i64, one: &str, many: &str) -> String {
-    format!("{number} {}", if number == 1 { one } else { many })
+    format!("{} {}", thousands(number), if number == 1 { one } else { many })
+}
+
+/// `12,345`.
+pub fn thousands(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut out = if number < 0 { "-".to_owned() } else { String::new() };
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// What HTTP calls a status.
@@ -149,4 +162,16 @@ pub fn delivery_outcome(delivery: &Delivery) -> String {
         (None, None) => return "–".to_owned(),
     };
     if delivery.attempts > 1 { format!("{outcome} (retry {})", delivery.attempts - 1) } else { outcome }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_grouped() {
+        let grouped = [0, 999, 1_000, 123_456, 1_234_567, -1_000, -123_456].map(thousands);
+        assert_eq!(grouped, ["0", "999", "1,000", "123,456", "1,234,567", "-1,000", "-123,456"]);
+        assert_eq!((count(1, "try", "tries"), count(2_000, "try", "tries")), ("1 try".into(), "2,000 tries".into()));
+    }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::{
     OrganizationId, Permission, Timestamp, WebhookId,
-    api::{ApiError, ErrorCode, Header, InspectorRequest, Page, ReceivedSignature},
+    api::{ApiError, ErrorCode, Header, InspectorRequest, Page, ReceivedSignature, SignatureFinding},
 };
 use storage::NewInspectorRequest;
 use subtle::ConstantTimeEq;
@@ -20,8 +20,6 @@ use crate::{
 pub(crate) const KEPT: u32 = 500;
 /// Bytes of a body that are kept.
 const KEPT_BODY_BYTES: usize = 64 * 1024;
-/// How far the sender's clock may be off (Standard Webhooks).
-const TOLERANCE_S: i64 = 300;
 /// Secrets that are tried on one request: those of webhooks that lead here first.
 const MAX_KEYS: usize = 64;
 /// Headers whose values are credentials wherever they come from.
@@ -153,8 +151,9 @@ fn judge(
     }
     let (id, seconds) =
         (hit.header("webhook-id").unwrap_or_default(), hit.header("webhook-timestamp").unwrap_or_default());
-    let is_recent =
-        seconds.parse().is_ok_and(|seconds: i64| now.unix_seconds().abs_diff(seconds) <= TOLERANCE_S as u64);
+    let is_recent = seconds
+        .parse()
+        .is_ok_and(|seconds: i64| now.unix_seconds().abs_diff(seconds) <= SignatureFinding::TOLERANCE_S as u64);
     if hit.truncated || (standard.is_some() && !is_recent) {
         return (ReceivedSignature::Invalid, None);
     }

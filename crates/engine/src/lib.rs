@@ -31,6 +31,7 @@ pub mod secrets;
 mod sessions;
 mod setup;
 pub mod signature;
+mod signature_check;
 mod sources;
 mod webhooks;
 

@@ -5,7 +5,7 @@ use domain::api::{Overview, Page, Webhook};
 use leptos::prelude::*;
 
 use crate::{
-    calls::overview::{CreateFirstWebhook, SendFirstTest},
+    calls::overview::{CreateFirstWebhook, FirstScreen, SendFirstTest},
     components::{
         copy::CopyButton,
         field::{FormProblem, Refusal},
@@ -19,7 +19,7 @@ use crate::{
 #[component]
 pub fn FirstRun(
     /// The figures; they tell which steps are done.
-    figures: Answer<Overview>,
+    screen: Answer<FirstScreen>,
     /// The webhooks; the oldest is tested.
     webhooks: Answer<Page<Webhook>>,
     /// Where the Inspector receives.
@@ -34,11 +34,11 @@ pub fn FirstRun(
     view! {
         <Transition>
             {move || Suspend::new(async move {
-                let (Ok(figures), Ok(webhooks), Ok(inspector)) = (figures.await, webhooks.await, inspector.await) else {
+                let (Ok(screen), Ok(webhooks), Ok(inspector)) = (screen.await, webhooks.await, inspector.await) else {
                     return ().into_any();
                 };
-                let tries = figures.delivered_24h + figures.failed_24h;
-                let is_new = !figures.has_delivered || (webhooks.data.len() <= 1 && tries == 1);
+                let figures = screen.figures;
+                let is_new = !figures.has_delivered || (webhooks.data.len() <= 1 && figures.last_24h.tries() == 1);
                 if !is_new && !seen.get_value() {
                     return ().into_any();
                 }

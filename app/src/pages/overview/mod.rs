@@ -1,10 +1,13 @@
-//! `/`: whether everything is well, and on a new installation the way to the first delivery.
+//! `/`: whether everything is well, what to do if it is not, and on a new installation the way to the first delivery.
 
+mod attention;
 mod first_run;
 pub use first_run::publish_command;
 
+use std::time::Duration;
+
 use domain::{
-    api::{DeliveryQuery, Overview as Figures},
+    api::{DeliveryQuery, Overview as Figures, TryFigures},
     human_ms,
 };
 use leptos::prelude::*;
@@ -13,21 +16,27 @@ use crate::{
     calls::{
         deliveries::list_deliveries,
         inspector::inspector_url,
-        overview::{CreateFirstWebhook, SendFirstTest, show_overview},
-        webhooks::list_webhooks,
+        overview::{CreateFirstWebhook, FirstScreen, SendFirstTest, show_overview},
+        webhooks::{SetWebhookState, list_webhooks},
     },
     components::{
+        charts::{duration_chart, hours_table, tries_chart},
         delivery_table::{Arrival, DeliveryTable},
         heading::Heading,
         icon::icon,
         loaded::loaded,
+        status::{count, thousands},
     },
     live::Live,
+    pages::webhooks::report_state,
 };
+use attention::attention;
 use first_run::FirstRun;
 
 /// Deliveries shown below the figures.
 const LATEST: u32 = 10;
+/// Longest wait from a change to the figures that count it; changes meanwhile cost one question.
+const REFRESH: Duration = Duration::from_millis(500);
 
 /// The first screen.
 #[component]
@@ -35,18 +44,25 @@ pub fn Overview() -> AnyView {
     let live: Live = expect_context();
     let create = ServerAction::<CreateFirstWebhook>::new();
     let test = ServerAction::<SendFirstTest>::new();
-    // Whatever was delivered or verified changes the figures; they are asked for again, but not more than the batches come.
+    let state = ServerAction::<SetWebhookState>::new();
+    report_state(state);
+    // Whatever was delivered or verified changes the figures.
     let changed = RwSignal::new(0_u32);
-    let arrived = RwSignal::new(false);
-    live.on_event(move |_| arrived.set(true));
+    let is_stale = StoredValue::new(false);
+    live.on_event(move |_| is_stale.set_value(true));
     Effect::new(move |_| {
-        if arrived.get() {
-            arrived.set(false);
-            changed.update(|times| *times += 1);
-        }
+        let refresh = move || {
+            if is_stale.get_value() {
+                is_stale.set_value(false);
+                changed.update(|times| *times += 1);
+            }
+        };
+        _ = set_interval(refresh, REFRESH);
     });
-    let figures = Resource::new(
-        move || (changed.get(), live.reopened.get(), create.version().get(), test.version().get()),
+    let screen = Resource::new(
+        move || {
+            (changed.get(), live.reopened.get(), create.version().get(), test.version().get(), state.version().get())
+        },
         |_| show_overview(),
     );
     let webhooks = Resource::new(move || create.version().get(), |_| list_webhooks(None));
@@ -64,8 +80,8 @@ pub fn Overview() -> AnyView {
                     "New Webhook"
                 </a>
             </div>
-            <FirstRun figures webhooks inspector create test />
-            {loaded(figures, |figures| cards(&figures))}
+            <FirstRun screen webhooks inspector create test />
+            {loaded(screen, move |screen| summary(&screen, state))}
             <section class="section">
                 <div class="section-head">
                     <h2>"Latest deliveries"</h2>
@@ -100,51 +116,77 @@ pub fn Overview() -> AnyView {
     .into_any()
 }
 
+fn summary(screen: &FirstScreen, state: ServerAction<SetWebhookState>) -> AnyView {
+    let figures = &screen.figures;
+    let charts = figures.has_delivered.then(|| {
+        view! {
+            <div class="charts">{tries_chart(&figures.hours)} {duration_chart(&figures.hours)}</div>
+            {hours_table(&figures.hours)}
+        }
+    });
+    view! {
+        <div class="stack-wide">
+            {cards(figures)} {attention(screen, state)} {charts}
+        </div>
+    }
+    .into_any()
+}
+
+/// `+12% · 1,098 before`.
+fn trend(now: i64, before: i64) -> String {
+    match (now - before) * 100 / before.max(1) {
+        _ if before == 0 => "none the 24 h before".to_owned(),
+        0 => format!("as many as before: {}", thousands(before)),
+        percent @ -999..=999 => format!("{percent:+}% · {} before", thousands(before)),
+        _ => format!("{} before", thousands(before)),
+    }
+}
+
 fn cards(figures: &Figures) -> AnyView {
-    let tries = figures.delivered_24h + figures.failed_24h;
+    let (now, before) = (figures.last_24h, figures.before);
     let card = |title: &'static str, value: String, detail: String, href: &'static str| {
         view! {
             <a class="card stat" href=href>
                 <span class="stat-title">{title}</span>
                 <span class="stat-value num">{value}</span>
-                <span class="muted">{detail}</span>
+                <span class="muted num">{detail}</span>
             </a>
         }
     };
+    let rate = |tries: TryFigures| success_rate(tries.delivered, tries.tries());
+    let ms = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), human_ms);
+    let (waiting, disabled) = (figures.dead_letters, figures.disabled_webhooks);
     view! {
         <div class="stats">
             {card(
                 "Delivered (24 h)",
-                figures.delivered_24h.to_string(),
-                success_rate(figures.delivered_24h, tries).map_or_else(|| "no tries yet".to_owned(), |rate| format!("{rate} of tries")),
+                thousands(now.delivered),
+                trend(now.delivered, before.delivered),
                 "/deliveries?status=delivered&range=24h",
             )}
+            {card("Failed tries (24 h)", thousands(now.failed), trend(now.failed, before.failed), "/deliveries?range=24h")}
             {card(
-                "Failed (24 h)",
-                figures.failed_24h.to_string(),
-                if figures.failed_24h == 0 { "none".to_owned() } else { "tries that failed".to_owned() },
+                "Success rate (24 h)",
+                rate(now).unwrap_or_else(|| "–".to_owned()),
+                rate(before).map_or_else(|| "no tries before".to_owned(), |rate| format!("{rate} before")),
                 "/deliveries?range=24h",
             )}
             {card(
-                "Mean time (24 h)",
-                figures.mean_ms_24h.map_or_else(|| "–".to_owned(), human_ms),
-                "per try".to_owned(),
+                "Duration p50 (24 h)",
+                ms(now.p50_ms),
+                format!("p95 {} · {} before", ms(now.p95_ms), ms(before.p95_ms)),
                 "/deliveries?range=24h",
             )}
             {card(
                 "Dead letters",
-                figures.dead_letters.to_string(),
-                if figures.dead_letters == 0 { "nothing to do".to_owned() } else { "waiting for you".to_owned() },
+                thousands(waiting),
+                if waiting == 0 { "nothing to do".to_owned() } else { "waiting for you".to_owned() },
                 "/deliveries?status=dead_letter",
             )}
             {card(
                 "Webhooks",
-                figures.webhooks.to_string(),
-                if figures.disabled_webhooks == 0 {
-                    "all active".to_owned()
-                } else {
-                    format!("{} disabled", figures.disabled_webhooks)
-                },
+                thousands(figures.webhooks),
+                if disabled == 0 { "none disabled".to_owned() } else { count(disabled, "disabled", "disabled") },
                 "/webhooks",
             )}
         </div>
@@ -163,7 +205,7 @@ pub fn success_rate(delivered: i64, tries: i64) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::success_rate;
+    use super::{success_rate, trend};
 
     #[test]
     fn all_means_all() {
@@ -171,5 +213,14 @@ mod tests {
         assert_eq!(success_rate(9_999, 10_000).as_deref(), Some("99.9%"));
         assert_eq!(success_rate(10, 10).as_deref(), Some("100%"));
         assert_eq!(success_rate(0, 3).as_deref(), Some("0%"));
+    }
+
+    #[test]
+    fn trends_in_words() {
+        assert_eq!(trend(5, 0), "none the 24 h before");
+        assert_eq!(trend(1_230, 1_098), "+12% · 1,098 before");
+        assert_eq!(trend(5, 10), "-50% · 10 before");
+        assert_eq!(trend(7, 7), "as many as before: 7");
+        assert_eq!(trend(90_000, 3), "3 before");
     }
 }

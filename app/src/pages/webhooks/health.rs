@@ -1,13 +1,52 @@
 //! What is the matter with a webhook, and what happens next: disabled because its endpoint failed, close to it, or held up by
 //! the order of its events.
 
-use domain::{Timestamp, WebhookState, api::Webhook};
+use domain::{
+    DeliveryOptions, Timestamp, WebhookState,
+    api::{FailingWebhook, Webhook},
+};
 use leptos::prelude::*;
 
 use crate::{
     components::{icon::icon, status::count},
     time::Time,
 };
+
+/// What is known of a webhook's health.
+pub struct Health {
+    state: WebhookState,
+    reason: Option<String>,
+    failures: i64,
+    options: DeliveryOptions,
+    probe_at: Option<Timestamp>,
+    blocked_until: Option<Timestamp>,
+}
+
+impl From<&Webhook> for Health {
+    fn from(webhook: &Webhook) -> Self {
+        Self {
+            state: webhook.state,
+            reason: webhook.state_reason.clone(),
+            failures: webhook.consecutive_failures,
+            options: webhook.options,
+            probe_at: webhook.next_probe_at,
+            blocked_until: webhook.blocked_until,
+        }
+    }
+}
+
+impl From<&FailingWebhook> for Health {
+    fn from(webhook: &FailingWebhook) -> Self {
+        Self {
+            state: webhook.state,
+            reason: webhook.state_reason.clone(),
+            failures: webhook.consecutive_failures,
+            options: webhook.options,
+            probe_at: webhook.next_probe_at,
+            blocked_until: None,
+        }
+    }
+}
 
 /// Something to know about a webhook, and the moment that it ends with.
 struct Matter {
@@ -16,23 +55,21 @@ struct Matter {
     then: Option<(&'static str, Timestamp)>,
 }
 
-fn matters(webhook: &Webhook) -> Vec<Matter> {
-    let failures = webhook.consecutive_failures;
-    let options = webhook.options;
+fn matters(health: &Health) -> Vec<Matter> {
     let mut matters = Vec::new();
-    match (webhook.state, &webhook.state_reason) {
+    match (health.state, &health.reason) {
         (WebhookState::Disabled, Some(reason)) => {
-            let then = webhook.next_probe_at.map(|at| ("Its deliveries wait; one is tried", at));
+            let then = health.probe_at.map(|at| ("Its deliveries wait; one is tried", at));
             matters.push(Matter { is_bad: true, text: format!("Disabled by itself: {reason}."), then });
         }
-        (WebhookState::Active, _) if options.warns_at(failures) => {
-            let tries = count(failures, "try", "tries");
-            let text = format!("{tries} in a row failed; after {} it is disabled.", options.disable_after);
+        (WebhookState::Active, _) if health.options.warns_at(health.failures) => {
+            let tries = count(health.failures, "try", "tries");
+            let text = format!("{tries} in a row failed; after {} it is disabled.", health.options.disable_after);
             matters.push(Matter { is_bad: false, text, then: None });
         }
         _ => {}
     }
-    if let Some(at) = webhook.blocked_until {
+    if let Some(at) = health.blocked_until {
         let text = "In order: the others wait behind the first delivery, which failed.".to_owned();
         matters.push(Matter { is_bad: false, text, then: Some(("It is tried again", at)) });
     }
@@ -50,17 +87,17 @@ fn words(Matter { text, then, .. }: Matter) -> AnyView {
 }
 
 /// Above the page of a webhook.
-pub fn banner(webhook: &Webhook) -> AnyView {
-    let notices = matters(webhook).into_iter().map(|matter| {
+pub fn banner(health: &Health) -> AnyView {
+    let notices = matters(health).into_iter().map(|matter| {
         let class = if matter.is_bad { "notice notice-bad" } else { "notice notice-warn" };
         view! { <div class=class>{icon("alert")} {words(matter)}</div> }
     });
     notices.collect_view().into_any()
 }
 
-/// In the list of webhooks.
-pub fn note(webhook: &Webhook) -> AnyView {
-    let lines = matters(webhook).into_iter().map(|matter| {
+/// In a list.
+pub fn note(health: &Health) -> AnyView {
+    let lines = matters(health).into_iter().map(|matter| {
         let class = if matter.is_bad { "sub bad" } else { "sub warn" };
         view! { <span class=class>{words(matter)}</span> }
     });

@@ -8,16 +8,14 @@ pub mod health;
 pub mod new;
 pub mod one;
 
-use domain::{
-    Permission, Timestamp, WebhookId, WebhookState,
-    api::{Page, Webhook},
-};
+use domain::{Permission, Timestamp, WebhookId, WebhookState, api::Page};
 use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::query_signal_with_options};
 
 use crate::{
-    calls::webhooks::{SetWebhookState, list_webhooks},
+    calls::webhooks::{SetWebhookState, WebhookRow, list_webhook_rows},
     components::{
+        charts::sparkline,
         field::{FormProblem, Refusal},
         heading::Heading,
         icon::icon,
@@ -38,7 +36,7 @@ pub fn Webhooks() -> AnyView {
     let state = ServerAction::<SetWebhookState>::new();
     let options = NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
     let (search, set_search) = query_signal_with_options::<String>("q", options);
-    let webhooks = Resource::new(move || (state.version().get(), live.reopened.get()), |_| list_webhooks(None));
+    let webhooks = Resource::new(move || (state.version().get(), live.reopened.get()), |_| list_webhook_rows());
     report_state(state);
     let typed = search.get_untracked().unwrap_or_default();
     view! {
@@ -90,12 +88,12 @@ pub fn report_state(state: ServerAction<SetWebhookState>) {
     });
 }
 
-fn fits(webhook: &Webhook, search: &str) -> bool {
+fn fits(WebhookRow { webhook, .. }: &WebhookRow, search: &str) -> bool {
     let search = search.to_lowercase();
     [&webhook.name, &webhook.url].into_iter().chain(&webhook.events).any(|text| text.to_lowercase().contains(&search))
 }
 
-fn table(page: Page<Webhook>, search: Memo<Option<String>>, state: ServerAction<SetWebhookState>) -> AnyView {
+fn table(page: Page<WebhookRow>, search: Memo<Option<String>>, state: ServerAction<SetWebhookState>) -> AnyView {
     if page.data.is_empty() {
         return nothing_yet();
     }
@@ -103,7 +101,7 @@ fn table(page: Page<Webhook>, search: Memo<Option<String>>, state: ServerAction<
     let more = page.next_cursor.is_some();
     let found = move || {
         let search = search.get().unwrap_or_default();
-        webhooks.with_value(|all| all.iter().filter(|webhook| fits(webhook, &search)).cloned().collect::<Vec<_>>())
+        webhooks.with_value(|all| all.iter().filter(|row| fits(row, &search)).cloned().collect::<Vec<_>>())
     };
     let none_found =
         move || webhooks.with_value(|all| !all.iter().any(|it| fits(it, &search.get().unwrap_or_default())));
@@ -121,8 +119,8 @@ fn table(page: Page<Webhook>, search: Memo<Option<String>>, state: ServerAction<
                     </tr>
                 </thead>
                 <tbody>
-                    <For each=found key=row_key let:webhook>
-                        {row(webhook, state)}
+                    <For each=found key=row_key let:shown>
+                        {row(shown, state)}
                     </For>
                 </tbody>
             </table>
@@ -134,12 +132,12 @@ fn table(page: Page<Webhook>, search: Memo<Option<String>>, state: ServerAction<
 }
 
 /// All that a row shows: what differs is drawn again.
-fn row_key(webhook: &Webhook) -> (WebhookId, i64, [Option<Timestamp>; 3], [i64; 3]) {
+fn row_key(WebhookRow { webhook, .. }: &WebhookRow) -> (WebhookId, i64, [Option<Timestamp>; 3], [i64; 3]) {
     let moments = [webhook.last_triggered_at, webhook.next_probe_at, webhook.blocked_until];
     (webhook.id, webhook.version, moments, [webhook.consecutive_failures, webhook.delivered_30d, webhook.failed_30d])
 }
 
-fn row(webhook: Webhook, state: ServerAction<SetWebhookState>) -> AnyView {
+fn row(WebhookRow { webhook, days }: WebhookRow, state: ServerAction<SetWebhookState>) -> AnyView {
     let id = webhook.id.to_string();
     let page = format!("/webhooks/{id}");
     let tries = webhook.delivered_30d + webhook.failed_30d;
@@ -172,10 +170,11 @@ fn row(webhook: Webhook, state: ServerAction<SetWebhookState>) -> AnyView {
                         None => "never triggered".into_any(),
                     }}
                 </span>
-                {health::note(&webhook)}
+                {health::note(&(&webhook).into())}
             </td>
             <td class="num">
                 {success_rate(webhook.delivered_30d, tries).unwrap_or_else(|| "–".to_owned())}
+                {(!days.is_empty()).then(|| sparkline(&days))}
                 <span class="sub muted num">{count(tries, "try", "tries")}</span>
             </td>
             <td class="col-actions">

@@ -2,7 +2,9 @@
 
 mod dead_letters;
 mod error;
+mod figures;
 mod jobs;
+mod signature;
 mod views;
 
 pub use dead_letters::{
@@ -10,10 +12,12 @@ pub use dead_letters::{
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
 };
 pub use error::{ApiError, ErrorCode};
+pub use figures::{DayTries, FailingWebhook, HourFigures, Overview, TryFigures};
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
+pub use signature::{SignatureFinding, SignatureQuestion, SignatureScheme, SignatureSlip, SignedWith};
 pub use views::{
     Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,
     DeliveryDetail, DeliveryKind, DeliveryQuery, Event, EventDraft, EventQuery, EventSummary, EventTypeDraft, Header,
-    InspectorRequest, Member, MemberDraft, Overview, Page, ReceivedSignature, RetryPreview, RotatedSecret, Source,
-    SourceDraft, Test, Webhook,
+    InspectorRequest, Member, MemberDraft, Page, ReceivedSignature, RetryPreview, RotatedSecret, Source, SourceDraft,
+    Test, Webhook,
 };

@@ -550,25 +550,3 @@ pub struct AuditEntry {
     /// Names of the fields that changed; never their values.
     pub fields: Vec<String>,
 }
-
-/// What the first screen shows.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct Overview {
-    /// Webhooks there are.
-    pub webhooks: i64,
-    /// Webhooks that are disabled.
-    pub disabled_webhooks: i64,
-    /// Tries that succeeded in the last 24 hours.
-    pub delivered_24h: i64,
-    /// Tries that failed in the last 24 hours.
-    pub failed_24h: i64,
-    /// Mean duration of these tries, in milliseconds.
-    pub mean_ms_24h: Option<i64>,
-    /// Deliveries that are dead letters now.
-    pub dead_letters: i64,
-    /// Whether an event was ever delivered.
-    pub has_delivered: bool,
-    /// Whether the Inspector ever verified a signature.
-    pub has_verified: bool,
-}

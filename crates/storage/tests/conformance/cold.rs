@@ -26,7 +26,7 @@ use crate::{Fresh, conformance, raw};
 const NOW: i64 = 1_790_000_000_000;
 const DAY: i64 = 86_400_000;
 
-fn at(ms: i64) -> Timestamp {
+pub(crate) fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(NOW + ms)
 }
 
@@ -74,7 +74,7 @@ fn organization_row(number: i64) -> OrganizationRow {
 }
 
 /// An organization with its owner.
-async fn organization(fresh: &Fresh, number: i64) -> OrganizationId {
+pub(crate) async fn organization(fresh: &Fresh, number: i64) -> OrganizationId {
     let row = organization_row(number);
     let id = row.id;
     let owner = member(id, number, Role::Owner);
@@ -466,61 +466,6 @@ conformance! {
         assert_eq!(rows, 1, "what is over is gone");
     }
 
-    async fn rates_of_thirty_days(fresh) {
-        let store = &fresh.store;
-        let (ours, theirs) = (organization(fresh, 1).await, organization(fresh, 2).await);
-        let (first, second) = (
-            store_webhook(fresh, ours, webhook(10)).await,
-            store_webhook(fresh, ours, webhook(11)).await,
-        );
-        let today = at(0).minute().div_euclid(1440) * 1440;
-        for (organization, webhook, grain, bucket, delivered, failed) in [
-            (ours, first, 1440, today, 3, 1),
-            (ours, first, 1440, today - 29 * 1440, 5, 7),
-            (ours, first, 1440, today - 30 * 1440, 100, 100),
-            (ours, first, 60, today, 100, 100),
-            (ours, second, 1440, today, 11, 13),
-            (theirs, first, 1440, today, 100, 100),
-        ] {
-            rollup(fresh, organization, webhook, grain, bucket, delivered, failed, 0).await;
-        }
-        let page = store.webhooks(ours, None, 10, at(0)).await.unwrap().data;
-        assert_eq!(
-            page.iter().map(|webhook| (webhook.delivered_30d, webhook.failed_30d)).collect::<Vec<_>>(),
-            [(11, 13), (8, 8)]
-        );
-        let one = store.webhook(ours, first, at(0)).await.unwrap().unwrap();
-        assert_eq!((one.delivered_30d, one.failed_30d), (8, 8));
-    }
-
-    async fn overview(fresh) {
-        let store = &fresh.store;
-        let (ours, theirs) = (organization(fresh, 1).await, organization(fresh, 2).await);
-        assert_eq!(store.overview(ours, at(0)).await.unwrap(), domain::api::Overview::default());
-        let hook = store_webhook(fresh, ours, webhook(10)).await;
-        store_webhook(fresh, ours, Webhook { state: WebhookState::Disabled, ..webhook(11) }).await;
-        let hour = at(0).minute().div_euclid(60) * 60;
-        for (organization, grain, bucket, delivered, failed, duration) in [
-            (ours, 60, hour, 3, 1, 100),
-            (ours, 60, hour - 24 * 60, 4, 2, 300),
-            (ours, 60, hour - 25 * 60, 100, 100, 9_000),
-            (ours, 1440, hour / 1440 * 1440, 100, 100, 9_000),
-            (theirs, 60, hour, 100, 100, 9_000),
-        ] {
-            rollup(fresh, organization, hook, grain, bucket, delivered, failed, duration).await;
-        }
-        raw!(fresh, conn => sqlx::query(
-            "insert into dead_letter_counts (organization_id, webhook_id, dead_letters) values ($1, $2, 3)",
-        ).bind(ours.uuid()).bind(hook.uuid()).execute(conn).await.map(drop).unwrap());
-        store.record_inspector_request(ours, request(1, ReceivedSignature::Verified), 500).await.unwrap();
-        let overview = store.overview(ours, at(0)).await.unwrap();
-        assert_eq!((overview.webhooks, overview.disabled_webhooks), (2, 1));
-        assert_eq!((overview.delivered_24h, overview.failed_24h, overview.mean_ms_24h), (7, 3, Some(40)));
-        assert_eq!((overview.dead_letters, overview.has_delivered, overview.has_verified), (3, true, true));
-        let overview = store.overview(theirs, at(0)).await.unwrap();
-        assert_eq!((overview.webhooks, overview.dead_letters, overview.has_delivered), (0, 0, false));
-    }
-
     async fn inspector(fresh) {
         let store = &fresh.store;
         let (ours, theirs) = (organization(fresh, 1).await, organization(fresh, 2).await);
@@ -794,35 +739,7 @@ async fn failures(fresh: &Fresh) -> i64 {
     failures
 }
 
-#[expect(clippy::too_many_arguments, reason = "the columns of one row")]
-async fn rollup(
-    fresh: &Fresh,
-    organization: OrganizationId,
-    webhook: WebhookId,
-    grain: i64,
-    bucket: i64,
-    delivered: i64,
-    failed: i64,
-    duration_ms: i64,
-) {
-    raw!(fresh, conn => sqlx::query(
-        "insert into rollups (organization_id, grain_minutes, bucket, webhook_id, slot, delivered, failed, duration_ms) \
-         values ($1, $2, $3, $4, 0, $5, $6, $7)",
-    )
-    .bind(organization.uuid())
-    .bind(grain)
-    .bind(bucket)
-    .bind(webhook.uuid())
-    .bind(delivered)
-    .bind(failed)
-    .bind(duration_ms)
-    .execute(conn)
-    .await
-    .map(drop)
-    .unwrap());
-}
-
-fn request(number: i64, signature: ReceivedSignature) -> NewInspectorRequest {
+pub(crate) fn request(number: i64, signature: ReceivedSignature) -> NewInspectorRequest {
     let mut body = format!("body {number} ").into_bytes();
     body.push(0xff);
     NewInspectorRequest {

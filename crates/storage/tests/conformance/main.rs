@@ -11,6 +11,7 @@ mod jobs;
 mod model;
 mod retention;
 mod schema_parity;
+mod stats;
 mod upgrade;
 
 use std::sync::atomic::{AtomicU32, Ordering};

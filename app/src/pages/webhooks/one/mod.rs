@@ -3,6 +3,7 @@
 mod history;
 mod secret;
 mod settings;
+mod signature;
 mod test;
 
 use domain::{Permission, WebhookState, api};
@@ -14,7 +15,8 @@ use crate::{
     calls::{
         deliveries::{list_deliveries, show_delivery},
         webhooks::{
-            DeleteWebhook, RotateSecret, SaveWebhook, SetWebhookState, TestWebhook, reveal_secret, show_webhook,
+            DeleteWebhook, ExplainSignature, RotateSecret, SaveWebhook, SetWebhookState, TestWebhook, reveal_secret,
+            show_webhook,
         },
     },
     components::{
@@ -36,14 +38,16 @@ enum Tab {
     Deliveries,
     Settings,
     Secret,
+    Signature,
 }
 
 impl Tab {
-    const ALL: [(Self, &'static str, &'static str); 4] = [
+    const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::Test, "test", "Test"),
         (Self::Deliveries, "deliveries", "Deliveries"),
         (Self::Settings, "settings", "Settings"),
         (Self::Secret, "secret", "Secret"),
+        (Self::Signature, "signature", "Signature"),
     ];
 
     fn parse(text: Option<String>) -> Self {
@@ -60,6 +64,7 @@ struct Actions {
     state: ServerAction<SetWebhookState>,
     delete: ServerAction<DeleteWebhook>,
     rotate: ServerAction<RotateSecret>,
+    explain: ServerAction<ExplainSignature>,
 }
 
 /// One webhook with its tabs.
@@ -77,6 +82,7 @@ pub fn Webhook() -> AnyView {
         state: ServerAction::new(),
         delete: ServerAction::new(),
         rotate: ServerAction::new(),
+        explain: ServerAction::new(),
     };
     report_state(actions.state);
     // A refused form keeps what was typed: only a success is a reason to fetch again.
@@ -102,7 +108,7 @@ pub fn Webhook() -> AnyView {
             let (limit, within_hours) = match tab {
                 Tab::Test => (20, Some(24)),
                 Tab::Deliveries => (50, None),
-                Tab::Settings | Tab::Secret => return Ok(None),
+                Tab::Settings | Tab::Secret | Tab::Signature => return Ok(None),
             };
             let query = api::DeliveryQuery {
                 webhook_id: id.parse().ok(),
@@ -133,6 +139,7 @@ pub fn Webhook() -> AnyView {
                 Tab::Settings => {
                     loaded(choices, move |choices| settings::tab(&webhook, choices, actions.save, actions.delete))
                 }
+                Tab::Signature => signature::tab(&webhook, actions.explain),
                 Tab::Secret => loaded(secret, move |secret| secret::tab(&webhook, secret, actions.rotate)),
             }
         };
@@ -158,7 +165,7 @@ fn head(webhook: &api::Webhook, state: ServerAction<SetWebhookState>, tab: Memo<
             Tab::Test => Some("t"),
             Tab::Deliveries => Some("l"),
             Tab::Settings => Some("e"),
-            Tab::Secret => None,
+            Tab::Secret | Tab::Signature => None,
         };
         view! {
             <a
@@ -202,7 +209,7 @@ fn head(webhook: &api::Webhook, state: ServerAction<SetWebhookState>, tab: Memo<
             {webhook.last_triggered_at.map(|at| view! { <p>"Last triggered " <Time at /></p> })}
         </div>
         <FormProblem refusal=Refusal::of(state) />
-        {health::banner(webhook)}
+        {health::banner(&webhook.into())}
         <nav class="tabs" aria-label="Webhook">
             {tabs}
         </nav>
