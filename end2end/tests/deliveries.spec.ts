@@ -60,6 +60,91 @@ test("a time range in the address holds on both ends", async ({ signedIn: page, 
   await expect(page.getByText("No delivery fits the filters.")).toBeVisible();
 });
 
+test("failures are grouped by webhook and reason, and lead to their deliveries", async ({
+  signedIn: page,
+  goto,
+  api,
+  receiver,
+}) => {
+  const endpoint = receiver.endpoint({ status: 404 });
+  const refusing = unique("Refusing");
+  const { id } = await api.createWebhook({ name: refusing, url: endpoint.url, events: ["user.created"] });
+  const { id: silent } = await api.createWebhook({
+    name: unique("Silent"),
+    url: "http://127.0.0.1:9/nobody",
+    events: ["user.created"],
+  });
+  await api.test(id);
+  await api.test(id);
+  await api.test(silent);
+  const rows = page.getByRole("table", { name: "Deliveries" }).getByRole("row");
+  const groups = page.getByRole("table", { name: "Failures by webhook and reason" });
+  await goto("/deliveries?range=1h");
+  await page.getByRole("link", { name: "Failures by cause" }).click();
+  await expect(page).toHaveURL("/deliveries?range=1h&view=failures");
+  await expect(row(groups, refusing)).toContainText("Client error");
+  await expect(row(groups, refusing).getByRole("cell").nth(2)).toHaveText("2");
+  await row(groups, refusing).getByRole("link", { name: refusing }).click();
+  await expect(page).toHaveURL(`/deliveries?range=1h&webhook_id=${id}&error=client`);
+  await expect(rows).toHaveCount(3);
+
+  await goto(`/deliveries?webhook_id=${id}`);
+  const form = page.getByRole("form", { name: "Filters" });
+  await form.getByLabel("Code").selectOption("5xx");
+  await expect(page.getByText("No delivery fits the filters.")).toBeVisible();
+  await form.getByLabel("Code").selectOption("4xx");
+  await expect(rows).toHaveCount(3);
+  await goto(`/deliveries?webhook_id=${silent}&code=none`);
+  await expect(rows).toHaveCount(2);
+  await page.getByRole("link", { name: "Remove filter code: No answer" }).click();
+  await form.getByLabel("Error").selectOption("Timed out");
+  await expect(page.getByText("No delivery fits the filters.")).toBeVisible();
+});
+
+test("a filter that makes no sense is ignored, and the page says so", async ({ signedIn: page, goto }) => {
+  await goto("/deliveries?status=great&range=1h&from=soon&cursor=x&code=2xx");
+  await expect(page.getByText("Ignored, because it makes no sense here")).toContainText(
+    "status \u201cgreat\u201d, from \u201csoon\u201d, page \u201cx\u201d",
+  );
+  await expect(page.getByRole("list", { name: "Active filters" }).getByRole("listitem")).toHaveText(["code: 2xx", "time: Last hour"]);
+  await page.getByRole("link", { name: "Remove filter time: Last hour" }).click();
+  await expect(page).toHaveURL("/deliveries?code=2xx");
+  await expect(page.getByText("Ignored")).toBeHidden();
+});
+
+test("a delivery is found by its id or its event's, and what is listed is exported", async ({ signedIn: page, goto, api }) => {
+  const name = unique("-Exported, all of it");
+  const { id } = await api.createWebhook({ name, url: await api.inspectorUrl(), events: ["job.created"] });
+  const { id: delivery, event_id: event } = await api.test(id);
+  await api.test(id);
+  const rows = page.getByRole("table", { name: "Deliveries" }).getByRole("row");
+  await goto("/deliveries");
+  const field = page.getByRole("searchbox", { name: "Id" });
+  for (const wanted of [delivery, event]) {
+    await field.fill(wanted);
+    await page.keyboard.press("Enter");
+    await expect(page).toHaveURL(`/deliveries?id=${wanted}`);
+    await expect(rows).toHaveCount(2);
+  }
+  const exported = async (format: string) => {
+    const [download] = await Promise.all([
+      page.waitForEvent("download"),
+      page.getByRole("link", { name: `Export ${format}`, exact: true }).click(),
+    ]);
+    const chunks: Buffer[] = [];
+    for await (const chunk of await download.createReadStream()) chunks.push(chunk as Buffer);
+    return { name: download.suggestedFilename(), text: Buffer.concat(chunks).toString("utf8") };
+  };
+  const one = await exported("NDJSON");
+  expect(one.name).toMatch(/^deliveries-\d{4}-\d\d-\d\d\.ndjson$/);
+  expect(one.text.trimEnd().split("\n").map((line) => (JSON.parse(line) as { id: string }).id)).toEqual([delivery]);
+  await goto(`/deliveries?webhook_id=${id}&range=1h&view=failures`);
+  const all = await exported("CSV");
+  expect(all.name).toMatch(/\.csv$/);
+  expect(all.text.split("\r\n")).toHaveLength(4);
+  expect(all.text).toContain(`,"'${name}",delivered,test,1,200,`);
+});
+
 test("new rows wait behind a button, rows that are shown change in place", async ({ signedIn: page, goto, api, receiver }) => {
   const { opened, open } = gate();
   const endpoint = receiver.endpoint({ status: 500 }, { until: opened }, { status: 200 });

@@ -13,8 +13,7 @@ test("published events are listed, found by type, and open to body and deliverie
   const { id } = await api.publish("interview.scheduled", { candidate: "Ada Lovelace", round: 2 });
   await goto("/events");
   await expect(row(page, id)).toContainText("interview.scheduled");
-  await page.getByRole("searchbox", { name: "Search by event type" }).fill("interview.scheduled");
-  await page.getByRole("button", { name: "Search", exact: true }).click();
+  await page.getByRole("form", { name: "Filters" }).getByLabel("Event").selectOption("interview.scheduled");
   await expect(page).toHaveURL("/events?event=interview.scheduled");
   const rows = page.getByRole("table", { name: "Events" }).getByRole("row");
   await expect(rows.filter({ hasText: "job." })).toHaveCount(0);
@@ -42,9 +41,35 @@ test("an event's page shows the outcome as it comes in", async ({ signedIn: page
   await expect(row(page, "task.updated")).toContainText("500 Internal Server Error");
 });
 
+test("an event is found by its id, its source and its time", async ({ signedIn: page, goto, api }) => {
+  const source = await api.call<{ id: string }>("POST", "/api/v1/sources", { name: unique("Billing") });
+  const { id } = await api.call<{ id: string }>("POST", "/api/v1/events", {
+    event: "job.updated",
+    data: {},
+    source_id: source.id,
+  });
+  const rows = page.getByRole("table", { name: "Events" }).getByRole("row");
+  const form = page.getByRole("form", { name: "Filters" });
+  await goto(`/events?source_id=${source.id}`);
+  await expect(rows).toHaveCount(2);
+  await form.getByLabel("Time").selectOption("Last 15 minutes");
+  await expect(page).toHaveURL(`/events?source_id=${source.id}&range=15m`);
+  await expect(rows).toHaveCount(2);
+  // A moment puts the range out.
+  await form.getByLabel("To (UTC)").fill("2026-01-01T00:00");
+  await expect(page).toHaveURL(`/events?source_id=${source.id}&to=2026-01-01T00%3A00%3A00.000Z`);
+  await expect(page.getByText("No event fits the filters.")).toBeVisible();
+  await goto("/events");
+  await form.getByLabel("Id").fill(id);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL(`/events?id=${id}`);
+  await expect(rows).toHaveCount(2);
+  await expect(row(page, id)).toBeVisible();
+});
+
 test("a type that was never published says so", async ({ signedIn: page, goto }) => {
   await goto("/events?event=no.such");
-  await expect(page.getByText("No event of this type.")).toBeVisible();
+  await expect(page.getByText("No event fits the filters.")).toBeVisible();
   await page.getByRole("link", { name: "Show all" }).click();
   await expect(page).toHaveURL("/events");
 });

@@ -128,7 +128,7 @@ test("/ searches, j and k walk through rows, Enter opens", async ({ signedIn: pa
 
   await goto("/events");
   await page.keyboard.press("/");
-  await expect(page.getByRole("searchbox", { name: "Search by event type" })).toBeFocused();
+  await expect(page.getByRole("searchbox", { name: "Id" })).toBeFocused();
 });
 
 test("pages' own keys: n, t, l, e and r", async ({ signedIn: page, goto, api }) => {

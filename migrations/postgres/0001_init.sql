@@ -1,6 +1,6 @@
 -- The first schema. What is read often and changes often is kept apart from history: `queue` holds only the deliveries that
 -- still have to be sent, so that claiming costs the same however many have ended, and `dead_letters` only what waits for a
--- person. No index of `deliveries` covers a column that changes, so settling is a heap-only update.
+-- person. No index of `deliveries` covers a column that changes when a first try succeeds, so settling it is a heap-only update.
 
 create table meta (
     name text not null primary key,
@@ -178,6 +178,8 @@ create table deliveries (
 create index deliveries_by_organization on deliveries (organization_id, id);
 create index deliveries_by_webhook on deliveries (webhook_id, id);
 create index deliveries_by_event on deliveries (event_id);
+-- Deliveries whose last try failed. What succeeds at once never enters it.
+create index deliveries_failing on deliveries (organization_id, id, webhook_id, error) where error is not null;
 
 create table queue (
     delivery_id uuid not null primary key,

@@ -1,19 +1,24 @@
 //! Deliveries and their tries.
 
-use domain::api::{Delivery, DeliveryDetail, DeliveryQuery, Page};
+use domain::api::{Delivery, DeliveryDetail, DeliveryQuery, Failures, Page};
 use leptos::{prelude::*, server_fn::codec::Json};
 
 use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
 
-/// One page of deliveries, newest first. `within_hours` counts back from now and goes before `from`.
+/// One page of deliveries, newest first.
 #[server(prefix = "/_ui", endpoint = "deliveries/list", input = Json)]
-pub async fn list_deliveries(query: DeliveryQuery, within_hours: Option<u32>) -> Result<Page<Delivery>, CallError> {
+pub async fn list_deliveries(query: DeliveryQuery) -> Result<Page<Delivery>, CallError> {
     let (engine, actor) = ssr::caller()?;
-    let since = |hours: u32| engine.now().plus_ms(i64::from(hours) * -3_600_000);
-    let from = within_hours.map(since).or(query.from);
-    Ok(engine.deliveries(&actor, DeliveryQuery { from, ..query }).await?)
+    Ok(engine.deliveries(&actor, query).await?)
+}
+
+/// Deliveries whose last try failed, by webhook and reason.
+#[server(prefix = "/_ui", endpoint = "deliveries/failures", input = Json)]
+pub async fn group_failures(query: DeliveryQuery) -> Result<Failures, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    Ok(engine.failures(&actor, query).await?)
 }
 
 /// One delivery with what was sent and all tries.

@@ -6,6 +6,7 @@ pub mod audit;
 pub mod deliveries;
 pub mod event_types;
 pub mod events;
+pub mod filters;
 pub mod inspector;
 pub mod members;
 pub mod overview;

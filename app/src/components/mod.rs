@@ -5,6 +5,7 @@ pub mod charts;
 pub mod copy;
 pub mod delivery_table;
 pub mod field;
+pub mod filters;
 pub mod frame;
 pub mod heading;
 pub mod icon;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use domain::{
     DeliveryId, Permission, Problems, WebhookId, WebhookState,
-    api::{ApiError, Delivery, DeliveryDetail, DeliveryKind, DeliveryQuery, ErrorCode, Page, Test},
+    api::{ApiError, Delivery, DeliveryDetail, DeliveryKind, DeliveryQuery, ErrorCode, Failures, Page, Test},
 };
 use storage::{NewDelivery, NewEvent};
 
@@ -12,13 +12,29 @@ use crate::{Actor, Engine, Result, accept, error::refused, events, paging};
 
 /// How much longer than a try's own deadline a test is waited for: the way to its turn and into the database.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Failures that are looked at to group them.
+const MOST_FAILURES: u32 = 5_000;
 
 impl Engine {
     /// Deliveries, newest first.
     pub async fn deliveries(&self, actor: &Actor, query: DeliveryQuery) -> Result<Page<Delivery>> {
         actor.require(Permission::ReadDeliveries)?;
         let (after, limit) = (paging::after(query.cursor.as_deref())?, paging::limit(query.limit));
+        let query = self.since(query);
         self.inner.store.deliveries(actor.organization, &query, after, limit).await.map_err(refused)
+    }
+
+    /// The query with the beginning of its range.
+    pub fn since(&self, query: DeliveryQuery) -> DeliveryQuery {
+        let from = query.range.map(|range| range.before(self.now())).or(query.from);
+        DeliveryQuery { from, range: None, ..query }
+    }
+
+    /// Deliveries whose last try failed, by webhook and reason. `limit` and `cursor` of the query are not read.
+    pub async fn failures(&self, actor: &Actor, query: DeliveryQuery) -> Result<Failures> {
+        actor.require(Permission::ReadDeliveries)?;
+        let query = self.since(query);
+        self.inner.store.failures(actor.organization, &query, MOST_FAILURES).await.map_err(refused)
     }
 
     /// One delivery with what was sent and all its tries.

@@ -1,6 +1,6 @@
 //! Why a signature verifies or does not. Receivers go wrong in few ways: another secret, a body that was parsed and written
 //! again, a secret that was not decoded, a timestamp in the wrong unit. Each is tried, and at most two at once. It refuses to say
-//! anything of a secret but whether it fits.
+//! anything of a secret but whether it fits. Long because half of it is tests: each way to go wrong is signed as a receiver would.
 
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use domain::{

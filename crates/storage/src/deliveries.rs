@@ -3,9 +3,11 @@
 //! Two states are never stored but made when read: a delivery that still has to be sent is `sending` while its queue row
 //! is leased, and `held` while its webhook is not active.
 
+use std::collections::BTreeMap;
+
 use domain::{
     DeliveryId, EventId, OrganizationId, PublicId, Timestamp, WebhookId, WebhookState,
-    api::{Attempt, Delivery, DeliveryDetail, DeliveryQuery, Page},
+    api::{Attempt, CodeClass, Delivery, DeliveryDetail, DeliveryQuery, FailureGroup, Failures, Page},
     delivery::DeliveryState,
 };
 use sqlx::QueryBuilder;
@@ -173,6 +175,61 @@ pub(crate) const COLUMNS: &str = "select d.id, d.event_id, d.event_type, d.webho
     w.state as webhook_state, d.kind, d.state, q.node_id as leased_by, q.due_at, d.attempts, d.finished_at, \
     d.response_status, d.error, d.duration_ms, d.replay_of";
 
+/// Adds the conditions of a query that say nothing of the table that rows are looked for in; `$id` orders them.
+macro_rules! push_conditions {
+    ($sql:ident, $organization:expr, $query:expr, $id:expr) => {
+        if let Some(webhook) = $query.webhook_id {
+            $sql.push(" and d.webhook_id = ").push_bind(webhook.uuid());
+        }
+        if let Some(event) = $query.event_id {
+            $sql.push(" and d.event_id = ").push_bind(event.uuid());
+        }
+        if let Some(event) = &$query.event {
+            $sql.push(" and d.event_type = ").push_bind(event.clone());
+        }
+        if let Some(id) = $query.id {
+            $sql.push(" and ").push($id).push(" = ").push_bind(id.uuid());
+        }
+        if let Some(source) = $query.source_id {
+            $sql.push(" and exists (select 1 from events e where e.id = d.event_id and e.organization_id = ")
+                .push_bind($organization.uuid())
+                .push(" and e.source_id = ")
+                .push_bind(source.uuid())
+                .push(")");
+        }
+        match $query.code.map(CodeClass::first) {
+            Some(Some(first)) => {
+                $sql.push(" and d.response_status >= ").push_bind(i64::from(first));
+                $sql.push(" and d.response_status < ").push_bind(i64::from(first) + 100);
+            }
+            Some(None) => {
+                $sql.push(" and d.response_status is null");
+            }
+            None => {}
+        }
+        // Whoever looks for failures finds them in an index that holds nothing else.
+        if only_failures($query) {
+            $sql.push(" and d.error is not null");
+        }
+        if let Some(error) = $query.error {
+            $sql.push(" and d.error = ").push_bind(error.as_str());
+        }
+        if let Some(from) = $query.from {
+            $sql.push(" and ").push($id).push(" >= ").push_bind(keyset::first_id(from));
+        }
+        if let Some(to) = $query.to {
+            $sql.push(" and ").push($id).push(" < ").push_bind(keyset::first_id(to));
+        }
+    };
+}
+
+/// Whether a query lets nothing through but deliveries whose last try failed.
+fn only_failures(query: &DeliveryQuery) -> bool {
+    query.error.is_some()
+        || query.status == Some(DeliveryState::Failed)
+        || query.code.is_some_and(|code| code != CodeClass::Success)
+}
+
 impl Store {
     /// Deliveries, newest first. `limit` and `cursor` of the query are not read: they come checked, beside it.
     pub async fn deliveries(
@@ -188,25 +245,44 @@ impl Store {
             sql.push(" from ").push(origin(query.status)).push_bind(organization.uuid());
             sql.push(" and ").push(id).push(" < ").push_bind(keyset::before(before));
             sql.push(condition(query.status));
-            if let Some(webhook) = query.webhook_id {
-                sql.push(" and d.webhook_id = ").push_bind(webhook.uuid());
-            }
-            if let Some(event) = query.event_id {
-                sql.push(" and d.event_id = ").push_bind(event.uuid());
-            }
-            if let Some(event) = &query.event {
-                sql.push(" and d.event_type = ").push_bind(event.clone());
-            }
-            if let Some(from) = query.from {
-                sql.push(" and ").push(id).push(" >= ").push_bind(keyset::first_id(from));
-            }
-            if let Some(to) = query.to {
-                sql.push(" and ").push(id).push(" < ").push_bind(keyset::first_id(to));
-            }
+            push_conditions!(sql, organization, query, id);
             sql.push(" order by ").push(id).push(" desc limit ").push_bind(keyset::one_more(limit));
             sql.build_query_as().fetch_all(db).await
         })?;
         keyset::page(rows, limit, |delivery: &Delivery| delivery.id.to_string())
+    }
+
+    /// Deliveries whose last try failed, by webhook and reason: the newest `limit` of those that the query asks for.
+    pub async fn failures(&self, organization: OrganizationId, query: &DeliveryQuery, limit: u32) -> Result<Failures> {
+        let id = ordering(query.status);
+        let mut rows: Vec<(Uuid, Uuid, Option<String>, String)> = reading!(self, db => {
+            let mut sql = QueryBuilder::<Dialect>::new("select d.id, d.webhook_id, w.name, d.error from ");
+            sql.push(origin(query.status)).push_bind(organization.uuid());
+            sql.push(condition(query.status)).push(" and d.error is not null");
+            push_conditions!(sql, organization, query, id);
+            sql.push(" order by ").push(id).push(" desc limit ").push_bind(keyset::one_more(limit));
+            sql.build_query_as().fetch_all(db).await
+        })?;
+        let more = rows.len() > limit as usize;
+        rows.truncate(limit as usize);
+        let mut groups: BTreeMap<(Uuid, String), FailureGroup> = BTreeMap::new();
+        for (id, webhook, name, error) in rows {
+            let at = DeliveryId::from_uuid(id).created_at();
+            let class = word("deliveries", "error", &error)?;
+            let group = groups.entry((webhook, error)).or_insert_with(|| FailureGroup {
+                webhook_id: WebhookId::from_uuid(webhook),
+                webhook_name: name.unwrap_or_else(|| DELETED_WEBHOOK.to_owned()),
+                error: class,
+                deliveries: 0,
+                first_at: at,
+                last_at: at,
+            });
+            group.deliveries += 1;
+            group.first_at = at;
+        }
+        let mut data: Vec<FailureGroup> = groups.into_values().collect();
+        data.sort_by_key(|group| std::cmp::Reverse(group.deliveries));
+        Ok(Failures { data, more })
     }
 
     /// One delivery.

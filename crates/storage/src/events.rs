@@ -58,6 +58,9 @@ impl Store {
             if let Some(source) = query.source_id {
                 sql.push(" and source_id = ").push_bind(source.uuid());
             }
+            if let Some(id) = query.id {
+                sql.push(" and id = ").push_bind(id.uuid());
+            }
             if let Some(from) = query.from {
                 sql.push(" and id >= ").push_bind(keyset::first_id(from));
             }

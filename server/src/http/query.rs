@@ -36,6 +36,10 @@ impl<T: DeserializeOwned + IntoParams, S: Send + Sync> FromRequestParts<S> for Q
         let query = parts.uri.query().unwrap_or_default();
         if !query.is_empty() {
             refuse_unknown::<T>(query)?;
+            // No database takes it, and nothing has it in its name.
+            if query.contains("%00") {
+                return Err(refused("query", "A parameter holds a NUL character".to_owned()));
+            }
         }
         match axum::extract::Query::try_from_uri(&parts.uri) {
             Ok(axum::extract::Query(value)) => Ok(Self(value)),

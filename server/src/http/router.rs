@@ -50,6 +50,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::WriteWebhooks, routes!(webhooks::rotate_secret)))
         .routes(needs(P::ReadDeliveries, routes!(webhooks::deliveries)))
         .routes(needs(P::ReadDeliveries, routes!(deliveries::list)))
+        .routes(needs(P::ReadDeliveries, routes!(deliveries::export)))
+        .routes(needs(P::ReadDeliveries, routes!(deliveries::failures)))
         .routes(needs(P::ReadDeliveries, routes!(deliveries::show)))
         .routes(needs(P::ReplayDeliveries, routes!(deliveries::replay)))
         .routes(needs(P::ReplayDeliveries, routes!(deliveries::resend)))

@@ -13,6 +13,7 @@ mod cluster;
 mod database;
 mod dead_letters;
 mod events;
+mod exports;
 mod harness;
 mod inspector;
 mod interop;

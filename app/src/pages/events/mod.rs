@@ -3,42 +3,77 @@
 pub mod one;
 
 use domain::{
-    api::{EventQuery, EventSummary, Page},
+    EventId, SourceId,
+    api::{EventQuery, EventSummary, Page, TimeRange},
     human_bytes,
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
-    calls::{events::list_events, inspector::inspector_url},
-    components::{copy::CopyButton, heading::Heading, icon::icon, loaded::loaded, pager::pager, problem::encode},
+    calls::{events::list_events, filters::filter_choices, inspector::inspector_url},
+    components::{
+        copy::CopyButton,
+        filters::{Field, Filters, Input, filter_bar, known, moment, word},
+        heading::Heading,
+        icon::icon,
+        loaded::loaded,
+        pager::pager,
+    },
     live::Live,
     pages::overview::publish_command,
     time::Time,
 };
 
+const FIELDS: &[Field] = &[
+    Field { name: "event", title: "event", read: word, input: Input::Choice },
+    Field { name: "source_id", title: "source", read: known::<SourceId>, input: Input::Choice },
+    Field { name: "range", title: "time", read: known::<TimeRange>, input: Input::Choice },
+    Field { name: "from", title: "from", read: moment, input: Input::Moment },
+    Field { name: "to", title: "to", read: moment, input: Input::Moment },
+    Field { name: "id", title: "id", read: known::<EventId>, input: Input::Text("evt_…") },
+];
+
+fn read(get: &dyn Fn(&str) -> Option<String>) -> Filters {
+    Filters::read("/events", FIELDS, known::<EventId>, get)
+}
+
+/// As the server is asked.
+fn query(filters: &Filters) -> EventQuery {
+    EventQuery {
+        event: filters.get("event").map(str::to_owned),
+        source_id: filters.parsed("source_id"),
+        id: filters.parsed("id"),
+        range: filters.parsed("range"),
+        from: filters.moment("from"),
+        to: filters.moment("to"),
+        limit: Some(50),
+        cursor: filters.cursor.clone(),
+    }
+}
+
 /// The list.
 #[component]
 pub fn Events() -> AnyView {
-    let query = use_query_map();
+    let address = use_query_map();
     let live: Live = expect_context();
-    let asked = move |name: &str| query.with(|query| query.get(name)).filter(|text| !text.is_empty());
+    let filters = Memo::new(move |_| address.with(|query| read(&|name| query.get(name))));
     let again = RwSignal::new(0_u32);
     let events = Resource::new(
-        move || (asked("event"), asked("cursor"), live.reopened.get(), again.get()),
-        |(event, cursor, ..)| list_events(EventQuery { event, cursor, limit: Some(50), ..EventQuery::default() }),
+        move || (query(&filters.read()), live.reopened.get(), again.get()),
+        |(query, ..)| list_events(query),
     );
+    let choices = Resource::new(|| (), |()| filter_choices());
     let inspector = Resource::new(|| (), |()| inspector_url());
-    let typed = query.with_untracked(|query| query.get("event")).unwrap_or_default();
     let show = move |page: Page<EventSummary>| {
-        let (event, cursor) = (asked("event"), asked("cursor"));
-        if page.data.is_empty() && event.is_none() && cursor.is_none() {
+        let filters = filters.read_untracked();
+        let is_later_page = filters.cursor.is_some();
+        if page.data.is_empty() && !filters.is_filtered() && !is_later_page {
             return loaded(inspector, |inspector| nothing_yet(&inspector));
         }
-        let path = event.map_or_else(|| "/events".to_owned(), |event| format!("/events?event={}", encode(&event)));
         view! {
             {table(page.data)}
-            {pager(&path, cursor.is_some(), page.next_cursor.as_deref())}
+            {pager(&filters.path(), is_later_page, page.next_cursor.as_deref())}
         }
         .into_any()
     };
@@ -57,21 +92,7 @@ pub fn Events() -> AnyView {
                     "Refresh"
                 </button>
             </div>
-            <form method="get" action="/events" class="toolbar" role="search">
-                <label class="search">
-                    {icon("search")}
-                    <input
-                        type="search"
-                        name="event"
-                        aria-label="Search by event type"
-                        aria-keyshortcuts="/"
-                        placeholder="Event type, such as job.created"
-                        value=typed
-                    />
-                    <kbd class="needs-js">"/"</kbd>
-                </label>
-                <button class="btn">"Search"</button>
-            </form>
+            {loaded(choices, move |choices| filter_bar(filters, choices, read))}
             {loaded(events, show)}
         </div>
     }
@@ -82,7 +103,7 @@ fn table(events: Vec<EventSummary>) -> AnyView {
     if events.is_empty() {
         return view! {
             <p class="empty">
-                "No event of this type. " <a class="link" href="/events">
+                "No event fits the filters. " <a class="link" href="/events">
                     "Show all"
                 </a>
             </p>

@@ -32,7 +32,7 @@ pub fn Event() -> AnyView {
         move || (id.get(), live.reopened.get()),
         |(id, _)| {
             let query = DeliveryQuery { event_id: id.parse().ok(), limit: Some(200), ..DeliveryQuery::default() };
-            list_deliveries(query, None)
+            list_deliveries(query)
         },
     );
     let show = move |event: Full| {

@@ -69,7 +69,7 @@ pub fn Overview() -> AnyView {
     let inspector = Resource::new(|| (), |()| inspector_url());
     let latest = Resource::new(
         move || live.reopened.get(),
-        |_| list_deliveries(DeliveryQuery { limit: Some(LATEST), ..DeliveryQuery::default() }, None),
+        |_| list_deliveries(DeliveryQuery { limit: Some(LATEST), ..DeliveryQuery::default() }),
     );
     view! {
         <div class="page">

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{DeliveryOptions, Timestamp, WebhookId, WebhookState};
+use crate::{DeliveryOptions, Timestamp, WebhookId, WebhookState, delivery::ErrorClass};
 
 /// Tries of a period.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -86,4 +86,32 @@ pub struct DayTries {
     pub delivered: i64,
     /// Tries that failed.
     pub failed: i64,
+}
+
+/// Failures of one webhook for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct FailureGroup {
+    /// The webhook.
+    pub webhook_id: WebhookId,
+    /// The webhook's name now.
+    pub webhook_name: String,
+    /// Why the last try failed.
+    pub error: ErrorClass,
+    /// Deliveries that it happened to.
+    pub deliveries: i64,
+    /// When the oldest of them was created.
+    pub first_at: Timestamp,
+    /// When the newest of them was created.
+    pub last_at: Timestamp,
+}
+
+/// Deliveries whose last try failed, by webhook and reason.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Failures {
+    /// The groups, the largest first.
+    pub data: Vec<FailureGroup>,
+    /// Whether there are more failures than were looked at, which are the newest 5,000.
+    pub more: bool,
 }

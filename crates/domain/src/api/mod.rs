@@ -3,6 +3,7 @@
 mod dead_letters;
 mod error;
 mod figures;
+mod filters;
 mod jobs;
 mod signature;
 mod views;
@@ -12,7 +13,8 @@ pub use dead_letters::{
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
 };
 pub use error::{ApiError, ErrorCode};
-pub use figures::{DayTries, FailingWebhook, HourFigures, Overview, TryFigures};
+pub use figures::{DayTries, FailingWebhook, FailureGroup, Failures, HourFigures, Overview, TryFigures};
+pub use filters::{CodeClass, TimeRange};
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
 pub use signature::{SignatureFinding, SignatureQuestion, SignatureScheme, SignatureSlip, SignedWith};
 pub use views::{

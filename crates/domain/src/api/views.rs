@@ -12,6 +12,8 @@ use crate::{
     webhook::CustomHeader,
 };
 
+use super::filters::{CodeClass, TimeRange};
+
 /// One page of a list, newest first.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -343,6 +345,18 @@ pub struct DeliveryQuery {
     pub status: Option<DeliveryState>,
     /// Of this event type.
     pub event: Option<String>,
+    /// This one.
+    pub id: Option<DeliveryId>,
+    /// Of events of this source.
+    pub source_id: Option<SourceId>,
+    /// Whose last try was answered so; `none`: it was not answered.
+    #[cfg_attr(feature = "openapi", param(inline))]
+    pub code: Option<CodeClass>,
+    /// Whose last try failed for this reason.
+    pub error: Option<ErrorClass>,
+    /// Created in this time that ends now; goes before `from`.
+    #[cfg_attr(feature = "openapi", param(inline))]
+    pub range: Option<TimeRange>,
     /// Created at or after (RFC 3339).
     pub from: Option<Timestamp>,
     /// Created before (RFC 3339).
@@ -351,6 +365,22 @@ pub struct DeliveryQuery {
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
+}
+
+impl DeliveryQuery {
+    /// Whether `delivery`, which is new, would be listed. Of what source its event is cannot be seen in it.
+    pub fn holds(&self, delivery: &Delivery) -> bool {
+        self.webhook_id.is_none_or(|id| id == delivery.webhook_id)
+            && self.event_id.is_none_or(|id| id == delivery.event_id)
+            && self.status.is_none_or(|status| status == delivery.status)
+            && self.event.as_ref().is_none_or(|event| *event == delivery.event)
+            && self.id.is_none_or(|id| id == delivery.id)
+            && self.source_id.is_none()
+            && self.code.is_none_or(|code| code.holds(delivery))
+            && self.error.is_none_or(|error| Some(error) == delivery.error)
+            && self.from.is_none_or(|from| delivery.created_at >= from)
+            && self.to.is_none_or(|to| delivery.created_at < to)
+    }
 }
 
 /// When retries would happen.
@@ -523,6 +553,11 @@ pub struct EventQuery {
     pub event: Option<String>,
     /// Of this source.
     pub source_id: Option<SourceId>,
+    /// This one.
+    pub id: Option<EventId>,
+    /// Accepted in this time that ends now; goes before `from`.
+    #[cfg_attr(feature = "openapi", param(inline))]
+    pub range: Option<TimeRange>,
     /// Accepted at or after (RFC 3339).
     pub from: Option<Timestamp>,
     /// Accepted before (RFC 3339).

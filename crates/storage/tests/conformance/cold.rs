@@ -31,7 +31,7 @@ pub(crate) fn at(ms: i64) -> Timestamp {
 }
 
 /// An id made at `NOW + ms`; the same number gives the same id.
-fn id<I: PublicId>(ms: i64) -> I {
+pub(crate) fn id<I: PublicId>(ms: i64) -> I {
     let mut random = [7; 10];
     random[2..].copy_from_slice(&ms.to_be_bytes());
     I::new(at(ms), random)

@@ -6,6 +6,7 @@
 
 mod cold;
 mod dead_letters;
+mod filters;
 mod hot;
 mod jobs;
 mod model;

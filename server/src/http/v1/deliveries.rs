@@ -3,17 +3,20 @@
 use axum::{
     extract::{Path, State},
     http::StatusCode,
+    response::Response,
 };
 use domain::{
     DeliveryId, WebhookId,
-    api::{ApiError, Delivery, DeliveryDetail, DeliveryQuery, EditedPayload, Page},
+    api::{ApiError, Delivery, DeliveryDetail, DeliveryQuery, EditedPayload, Failures, Page},
 };
 use engine::Engine;
 
 use super::{
     super::{
         auth::Caller,
+        export::{self, Conditions, ExportQuery},
         json::Json,
+        problem::Problem,
         query::{Id, Query, parse_id},
     },
     Answer, Made,
@@ -30,6 +33,34 @@ pub async fn list(
     Query(query): Query<DeliveryQuery>,
 ) -> Answer<Page<Delivery>> {
     Ok(Json(engine.deliveries(&actor, query).await?))
+}
+
+/// Export deliveries
+///
+/// As a file, the newest first. All conditions must hold. It is sent while it is read: a file that is cut off is not whole.
+#[utoipa::path(get, path = "/api/v1/deliveries/export", tag = "Deliveries", params(ExportQuery),
+    responses((status = 200, description = "The file",
+        content((String = "text/csv"), (Delivery = "application/x-ndjson")))))]
+pub async fn export(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Query(query): Query<ExportQuery>,
+) -> Result<Response, Problem> {
+    Ok(export::deliveries(engine, actor, query).await?)
+}
+
+/// Group failures
+///
+/// Deliveries whose last try failed, by webhook and reason. All conditions must hold. The newest 5,000 that they let through
+/// are looked at.
+#[utoipa::path(get, path = "/api/v1/deliveries/failures", tag = "Deliveries", params(Conditions),
+    responses((status = 200, description = "The groups, the largest first", body = Failures)))]
+pub async fn failures(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Query(Conditions { query }): Query<Conditions>,
+) -> Answer<Failures> {
+    Ok(Json(engine.failures(&actor, query).await?))
 }
 
 /// Show a delivery

@@ -105,18 +105,19 @@ pub fn Webhook() -> AnyView {
     let history = Resource::new(
         move || (id.get(), tab.get(), asked("cursor"), live.reopened.get()),
         |(id, tab, cursor, _)| async move {
-            let (limit, within_hours) = match tab {
-                Tab::Test => (20, Some(24)),
+            let (limit, range) = match tab {
+                Tab::Test => (20, Some(api::TimeRange::Day)),
                 Tab::Deliveries => (50, None),
                 Tab::Settings | Tab::Secret | Tab::Signature => return Ok(None),
             };
             let query = api::DeliveryQuery {
                 webhook_id: id.parse().ok(),
+                range,
                 limit: Some(limit),
                 cursor: cursor.filter(|_| tab == Tab::Deliveries),
                 ..api::DeliveryQuery::default()
             };
-            list_deliveries(query, within_hours).await.map(Some)
+            list_deliveries(query).await.map(Some)
         },
     );
     let secret = Resource::new(
