@@ -59,6 +59,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ReplayDeliveries, routes!(dead_letters::clear)))
         .routes(needs(P::ReplayDeliveries, routes!(dead_letters::retry_many)))
         .routes(needs(P::ReplayDeliveries, routes!(dead_letters::clear_many)))
+        .routes(needs(P::ReplayDeliveries, routes!(dead_letters::restore)))
         .routes(needs(P::ReplayDeliveries, routes!(replays::start)))
         .routes(needs(P::ReadDeliveries, routes!(jobs::list)))
         .routes(needs(P::ReadDeliveries, routes!(jobs::show)))

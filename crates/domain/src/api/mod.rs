@@ -6,7 +6,7 @@ mod jobs;
 mod views;
 
 pub use dead_letters::{
-    DeadLetter, DeadLetterChoice, DeadLetterCount, DeadLetterFilter, DeadLetterQuery, DeadLetterSummary,
+    DeadLetter, DeadLetterChoice, DeadLetterCount, DeadLetterFilter, DeadLetterIds, DeadLetterQuery, DeadLetterSummary,
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
 };
 pub use error::{ApiError, ErrorCode};
