@@ -176,14 +176,15 @@ pub fn filter_bar(filters: Memo<Filters>, (webhooks, events): (Vec<(String, Stri
 }
 
 /// Sends the form as soon as a choice is made.
-fn send_form(event: &leptos::ev::Event) {
+pub fn send_form(event: &leptos::ev::Event) {
     let field = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     if let Some(Ok(Some(form))) = field.map(|field| field.closest("form")) {
         _ = form.unchecked_into::<web_sys::HtmlFormElement>().request_submit();
     }
 }
 
-fn choice(
+/// A filter with a list to choose from; `chosen` is its value in the address.
+pub fn choice(
     label: &'static str,
     name: &'static str,
     options: Vec<(String, String)>,

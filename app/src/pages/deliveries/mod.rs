@@ -1,6 +1,7 @@
 //! `/deliveries`: everything on its way and everything that was, by filters that live in the address.
 
-mod filters;
+mod edit;
+pub mod filters;
 pub mod one;
 
 use domain::api::{Delivery, Page};

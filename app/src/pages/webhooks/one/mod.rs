@@ -18,6 +18,7 @@ use crate::{
         },
     },
     components::{
+        bulk::BulkAction,
         field::{FormProblem, Refusal},
         heading::Heading,
         icon::icon,
@@ -60,6 +61,7 @@ struct Actions {
     state: ServerAction<SetWebhookState>,
     delete: ServerAction<DeleteWebhook>,
     rotate: ServerAction<RotateSecret>,
+    replay: BulkAction,
 }
 
 /// One webhook with its tabs.
@@ -77,6 +79,7 @@ pub fn Webhook() -> AnyView {
         state: ServerAction::new(),
         delete: ServerAction::new(),
         rotate: ServerAction::new(),
+        replay: BulkAction::new(),
     };
     report_state(actions.state);
     // A refused form keeps what was typed: only a success is a reason to fetch again.
@@ -128,7 +131,7 @@ pub fn Webhook() -> AnyView {
                 }
                 Tab::Deliveries => {
                     let cursor = asked("cursor");
-                    loaded(history, move |page| history::tab(&webhook, page, cursor.is_some()))
+                    loaded(history, move |page| history::tab(&webhook, page, cursor.is_some(), actions.replay))
                 }
                 Tab::Settings => {
                     loaded(choices, move |choices| settings::tab(&webhook, choices, actions.save, actions.delete))
