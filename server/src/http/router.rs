@@ -72,6 +72,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ReadInspector, routes!(inspector::address)))
         .routes(needs(P::ReadInspector, routes!(inspector::requests)))
         .routes(needs(P::ClearInspector, routes!(inspector::clear)))
+        .routes(needs(P::ReadInspector, routes!(inspector::response)))
+        .routes(needs(P::TestWebhooks, routes!(inspector::set_response)))
         .routes(needs(P::ReadDeliveries, routes!(overview::show)))
         // Whoever sets up the organization
         .routes(needs(P::ReadEvents, routes!(event_types::list)))

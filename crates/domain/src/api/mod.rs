@@ -2,6 +2,7 @@
 
 mod dead_letters;
 mod error;
+mod inspector;
 mod jobs;
 mod views;
 
@@ -10,6 +11,7 @@ pub use dead_letters::{
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
 };
 pub use error::{ApiError, ErrorCode};
+pub use inspector::InspectorResponse;
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
 pub use views::{
     Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,
