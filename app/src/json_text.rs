@@ -1,7 +1,21 @@
 //! JSON as text: checked and laid out without building a tree, so that numbers, key order and duplicate keys stay exactly as
 //! they were received, on the server and in the browser alike.
 
-use serde::de::IgnoredAny;
+use serde::{Deserialize, de::IgnoredAny};
+use serde_json::value::RawValue;
+
+/// The part of an event's body that its publisher gave.
+#[derive(Deserialize)]
+struct Body<'a> {
+    #[serde(borrow)]
+    data: &'a RawValue,
+}
+
+/// The `data` of an event's body, laid out.
+pub fn data_of(body: &str) -> Option<String> {
+    let Body { data } = serde_json::from_str(body).ok()?;
+    Some(pretty(data.get()).unwrap_or_else(|| data.get().to_owned()))
+}
 
 /// What is wrong with `text` as JSON, with line and column; `None` when nothing is.
 pub fn problem(text: &str) -> Option<String> {
@@ -84,6 +98,13 @@ mod tests {
         assert_eq!(problem("{\"a\":}").as_deref(), Some("Not valid JSON: expected value at line 1 column 6"));
         assert_eq!(pretty("<html>"), None);
         assert_eq!(pretty("\"a\u{a0} b\"").as_deref(), Some("\"a\u{a0} b\""));
+    }
+
+    #[test]
+    fn the_data_of_a_body_is_kept_to_the_digit() {
+        let body = r#"{"id":"evt_1","data":{"n":1.00,"n":2},"event":"job.created"}"#;
+        assert_eq!(data_of(body).as_deref(), Some("{\n  \"n\": 1.00,\n  \"n\": 2\n}"));
+        assert_eq!(data_of("[]"), None);
     }
 
     #[test]

@@ -42,6 +42,8 @@ pub const GROUPS: [Group; 4] = [
             place("w", "Webhooks", "/webhooks", "webhook"),
             place("e", "Events", "/events", "zap"),
             place("d", "Deliveries", "/deliveries", "send"),
+            place("q", "Dead letters", "/dead-letters", "inbox"),
+            place("j", "Jobs", "/jobs", "list"),
             place("r", "Retry policy", "/retry-policy", "retry"),
             place("i", "Inspector", "/inspector", "scan"),
         ],
@@ -59,12 +61,13 @@ pub fn places() -> impl Iterator<Item = &'static Place> {
 }
 
 /// What single keys do on pages that have a control for it.
-pub const CONTROLS: [(&str, &str); 6] = [
+pub const CONTROLS: [(&str, &str); 7] = [
     ("/", "Search"),
     ("n", "New"),
     ("e", "Edit"),
     ("t", "Test"),
-    ("r", "Replay or refresh"),
+    ("r", "Replay, retry or refresh"),
+    ("x", "Select the row"),
     ("l", "Logs: the deliveries of a webhook"),
 ];
 
@@ -148,12 +151,15 @@ fn may_fire(event: &KeyboardEvent) -> bool {
     !is_off && !typing && !in_dialog
 }
 
-/// Clicks or focuses the first visible control that is marked with `key`.
+/// Clicks or focuses the first visible control that is marked with `key`, in the row that has the focus if there is one.
 fn use_control(key: &str) -> bool {
-    let Ok(found) = document().query_selector_all(&format!("[aria-keyshortcuts='{key}']")) else { return false };
+    let marked = format!("[aria-keyshortcuts='{key}']");
+    let row = document().active_element().and_then(|active| active.closest("tr").ok()?);
+    let in_row = row.and_then(|row| row.query_selector_all(&marked).ok()).filter(|found| found.length() > 0);
+    let Some(found) = in_row.or_else(|| document().query_selector_all(&marked).ok()) else { return false };
     let controls = (0..found.length()).filter_map(|index| found.item(index)?.dyn_into::<HtmlElement>().ok());
     let Some(control) = { controls }.find(|control| control.offset_parent().is_some()) else { return false };
-    if control.tag_name() == "INPUT" {
+    if control.matches("input:not([type=checkbox])").unwrap_or_default() {
         _ = control.focus();
     } else {
         control.click();

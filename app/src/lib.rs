@@ -119,6 +119,8 @@ pub fn App() -> AnyView {
                         <Route path=path!("/webhooks/:id") view=pages::webhooks::one::Webhook ssr=SsrMode::Async />
                         <Route path=path!("/deliveries") view=pages::deliveries::Deliveries ssr=SsrMode::Async />
                         <Route path=path!("/deliveries/:id") view=pages::deliveries::one::Delivery ssr=SsrMode::Async />
+                        <Route path=path!("/dead-letters") view=pages::dead_letters::DeadLetters ssr=SsrMode::Async />
+                        <Route path=path!("/jobs") view=pages::jobs::Jobs ssr=SsrMode::Async />
                         <Route path=path!("/events") view=pages::events::Events ssr=SsrMode::Async />
                         <Route path=path!("/events/:id") view=pages::events::one::Event ssr=SsrMode::Async />
                         <Route path=path!("/retry-policy") view=pages::retry_policy::RetryPolicy ssr=SsrMode::Async />

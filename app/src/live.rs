@@ -4,7 +4,10 @@
 
 use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
 
-use domain::api::{Delivery, InspectorRequest};
+use domain::{
+    api::{Delivery, InspectorRequest, Job},
+    delivery::DeliveryState,
+};
 use leptos::prelude::*;
 use serde::Deserialize;
 use wasm_bindgen::{JsCast, closure::Closure};
@@ -15,15 +18,36 @@ const BATCH: Duration = Duration::from_millis(100);
 /// Most events kept between two batches; a tab in the background is woken rarely, and only the newest matter then.
 const MOST: usize = 500;
 
+/// How often what is fetched again because of events is fetched at most.
+const FETCH: Duration = Duration::from_millis(500);
+
 /// Something that just happened: one of these.
 #[derive(Debug, Deserialize)]
 pub struct LiveEvent {
+    /// What kind of thing.
+    #[serde(rename = "type", default)]
+    kind: String,
     /// A delivery that is new or changed.
     #[serde(default)]
     pub delivery: Option<Delivery>,
     /// A request that the Inspector received.
     #[serde(default)]
     pub request: Option<InspectorRequest>,
+    /// A job that began, came further or ended.
+    #[serde(default)]
+    pub job: Option<Job>,
+}
+
+impl LiveEvent {
+    /// Whether dead letters were retried, cleared or restored.
+    pub fn moves_dead_letters(&self) -> bool {
+        self.kind == "dead_letters"
+    }
+
+    /// A delivery that was given up.
+    pub fn dead_letter(&self) -> Option<&Delivery> {
+        self.delivery.as_ref().filter(|delivery| delivery.status == DeliveryState::DeadLetter)
+    }
 }
 
 /// How the connection is.
@@ -74,6 +98,23 @@ impl Live {
                 batch.iter().for_each(&handle);
             }
         });
+    }
+
+    /// Grows when something of this kind happened, but not more often than fetching again is worth.
+    pub fn ticks(self, is_of_kind: impl Fn(&LiveEvent) -> bool + 'static) -> RwSignal<u32> {
+        let (ticks, waits) = (RwSignal::new(0), StoredValue::new(false));
+        self.on_event(move |event| {
+            if is_of_kind(event) && !waits.get_value() {
+                waits.set_value(true);
+                let tick = move || {
+                    // The page may be gone by now.
+                    _ = waits.try_set_value(false);
+                    ticks.try_update(|ticks| *ticks += 1);
+                };
+                _ = set_timeout(tick, FETCH);
+            }
+        });
+        ticks
     }
 }
 

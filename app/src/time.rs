@@ -25,6 +25,11 @@ impl Clock {
         });
         clock
     }
+
+    /// The browser's time, which moves; `None` until the page is live.
+    pub fn now(self) -> Option<Timestamp> {
+        Some(self.now.get()).filter(|now| *now > 0).map(Timestamp::from_millis)
+    }
 }
 
 #[expect(clippy::cast_possible_truncation, reason = "milliseconds since the epoch are far below 2^53")]

@@ -135,6 +135,12 @@ export class Api {
     return page.data;
   }
 
+  /** Ids of the dead letters of a webhook, the newest first. */
+  async deadLettersOf(webhook: string): Promise<string[]> {
+    const page = await this.call<Page<Delivery>>("GET", `/api/v1/dead-letters?webhook_id=${webhook}&limit=200`);
+    return page.data.map(({ id }) => id);
+  }
+
   async inspectorUrl(): Promise<string> {
     return (await this.call<{ url: string }>("GET", "/api/v1/inspector")).url;
   }

@@ -290,3 +290,48 @@ test("the first run works by forms too", async ({ page, newcomer }) => {
   await page.getByRole("link", { name: "Open Inspector" }).click();
   await expect(page.getByRole("region", { name: "Requests" }).getByRole("group")).toContainText("Verified");
 });
+
+test("dead letters: cleared, brought back, retried, one by one and as chosen", async ({ signedIn: page, api, receiver }) => {
+  const endpoint = receiver.endpoint({ status: 400 }, { status: 400 }, { status: 200 });
+  const { id } = await api.createWebhook({
+    name: unique("Given up"),
+    url: endpoint.url,
+    events: ["job.closed"],
+  });
+  await api.publish("job.closed", { n: 1 });
+  await api.publish("job.closed", { n: 2 });
+  await expect.poll(async () => (await api.deadLettersOf(id)).length).toBe(2);
+  const letters = await api.deadLettersOf(id);
+  const boxes = page.getByRole("checkbox", { name: /^Select dlv_/ });
+  await page.goto(`/dead-letters?webhook_id=${id}`);
+  await page.getByRole("button", { name: `Clear ${letters[0]}` }).click();
+  await expect(boxes).toHaveCount(1);
+  await expect(page.getByText("1 dead letter cleared.")).toBeVisible();
+  await page.getByRole("button", { name: "Undo" }).click();
+  expect(await api.deadLettersOf(id)).toEqual(letters);
+  await page.goto(`/dead-letters?webhook_id=${id}`);
+  await page.getByRole("button", { name: "Retry Selected" }).click();
+  await expect(page.getByText("Choose at least one dead letter.")).toBeVisible();
+  for (const box of await boxes.all()) await box.check();
+  await page.getByRole("button", { name: "Retry Selected" }).click();
+  await expect(boxes).toHaveCount(0);
+  await expect.poll(() => endpoint.received.length).toBe(4);
+});
+
+test("a payload is edited and sent, and refused with what was typed", async ({ signedIn: page, api, receiver }) => {
+  const endpoint = receiver.endpoint();
+  const { id } = await api.createWebhook({ name: unique("Edited"), url: endpoint.url, events: ["job.updated"] });
+  await api.publish("job.updated", { n: 1 });
+  await expect.poll(async () => (await api.deliveriesOf(id))[0]?.status).toBe("delivered");
+  const [first] = await api.deliveriesOf(id);
+  await page.goto(`/deliveries/${first?.id}`);
+  await disclosure(page, "Edit and resend").click();
+  await page.getByLabel("Payload", { exact: true }).fill('{"n": ');
+  await page.getByRole("button", { name: "Send Edited" }).click();
+  await expectFieldError(page.getByLabel("Payload", { exact: true }), "Not valid JSON: EOF while parsing a value at line 1 column 6");
+  await expect(page.getByLabel("Payload", { exact: true })).toHaveValue('{"n": ');
+  await page.getByLabel("Payload", { exact: true }).fill('{"n": 2}');
+  await page.getByRole("button", { name: "Send Edited" }).click();
+  await expect(page.getByText("Edited from")).toBeVisible();
+  await expect.poll(() => endpoint.received.length).toBe(2);
+});

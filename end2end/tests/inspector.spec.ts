@@ -1,6 +1,6 @@
 // The Inspector: what arrives appears at once, with a verdict on its signature, whoever sent it.
 import { Webhook } from "standardwebhooks";
-import { disclosure, expect, test, unique } from "../support/test.ts";
+import { disclosure, expect, expectFieldError, test, unique } from "../support/test.ts";
 
 test("requests appear as they arrive, signed or not, rightly or wrongly", async ({ signedIn: page, goto, api }) => {
   await goto("/inspector");
@@ -58,4 +58,27 @@ test("a delivery to the Inspector is verified, and clearing forgets everything",
   await expect(page.getByText("Nothing was received yet.")).toBeVisible();
   await page.reload();
   await expect(page.getByText("Nothing was received yet.")).toBeVisible();
+});
+
+test("it answers what was chosen, to rehearse failures", async ({ signedIn: page, goto, api, faults }) => {
+  faults.expect(/status of 422/);
+  const url = await api.inspectorUrl();
+  await goto("/inspector");
+  await disclosure(page, "Respond with").click();
+  await page.getByLabel("Delay").fill("40000");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expectFieldError(page.getByLabel("Delay"), "Delay must not be longer than 30,000 ms");
+  await page.getByLabel("Status").fill("503");
+  await page.getByLabel("Delay").fill("50");
+  await page.getByLabel("Retry-After").fill("30");
+  await page.getByRole("textbox", { name: "Body" }).fill("come back later");
+  await page.getByRole("button", { name: "Save" }).click();
+  await expect(page.getByText("Every request is answered with 503 Service Unavailable after 50 ms, with Retry-After: 30.")).toBeVisible();
+  const answer = await fetch(url, { method: "POST", body: "{}" });
+  expect([answer.status, answer.headers.get("retry-after"), await answer.text()]).toEqual([503, "30", "come back later"]);
+  await page.reload();
+  await expect(page.getByRole("textbox", { name: "Body" })).toHaveValue("come back later");
+  await page.getByRole("button", { name: "Respond as usual" }).click();
+  await expect(page.getByText("Every request is answered with")).toBeHidden();
+  expect((await fetch(url, { method: "POST", body: "{}" })).status).toBe(200);
 });

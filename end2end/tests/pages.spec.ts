@@ -26,6 +26,8 @@ const WAYS: [name: string, path: RegExp, ...links: string[]][] = [
   ["event", /^\/events\/evt_\w+$/, "Events", "approval.delegated"],
   ["deliveries", /^\/deliveries$/, "Deliveries"],
   ["delivery", /^\/deliveries\/dlv_\w+$/, "Deliveries", "approval.delegated"],
+  ["dead letters", /^\/dead-letters$/, "Dead letters"],
+  ["jobs", /^\/jobs$/, "Jobs"],
   ["retry policy", /^\/retry-policy$/, "Retry policy"],
   ["inspector", /^\/inspector$/, "Inspector"],
   ["API keys", /^\/api$/, "API keys"],

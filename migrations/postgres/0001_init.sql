@@ -19,6 +19,8 @@ create table organizations (
     retry_policy text not null,
     -- JSON of domain::Retention.
     retention text not null,
+    -- JSON of domain::api::InspectorResponse; null: as long as nobody chose one.
+    inspector_response text,
     created_at bigint not null
 );
 

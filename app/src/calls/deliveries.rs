@@ -36,3 +36,16 @@ pub async fn replay_delivery(id: String) -> Result<Delivery, CallError> {
     ssr::redirect_plain_form(&format!("/deliveries/{}", delivery.id));
     Ok(delivery)
 }
+
+/// Sends another payload to the webhook of a delivery. `data` is JSON and reaches the receiver as it was typed.
+#[server(prefix = "/_ui", endpoint = "deliveries/edit")]
+pub async fn resend_edited(id: String, data: String) -> Result<Delivery, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let parsed = serde_json::from_str(&data).map_err(|error| {
+        domain::api::ApiError::from(domain::Problems::one("data", format!("Not valid JSON: {error}"))).into()
+    });
+    let data = parsed.map_err(|error| ssr::keep_typed::<ResendEdited>(error, &[("data", &data)]))?;
+    let delivery = engine.resend_edited(&actor, ssr::id(&id, "Delivery")?, domain::api::EditedPayload { data }).await?;
+    ssr::redirect_plain_form(&format!("/deliveries/{}", delivery.id));
+    Ok(delivery)
+}

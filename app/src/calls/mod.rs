@@ -3,11 +3,13 @@
 
 pub mod api_keys;
 pub mod audit;
+pub mod dead_letters;
 pub mod deliveries;
 pub mod event_types;
 pub mod events;
 pub mod filters;
 pub mod inspector;
+pub mod jobs;
 pub mod members;
 pub mod overview;
 pub mod preferences;

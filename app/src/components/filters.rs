@@ -219,7 +219,7 @@ pub fn filter_bar(filters: Memo<Filters>, choices: Vec<FieldChoices>, read: Read
 }
 
 /// Sends the form as soon as a choice is made. A range that ends now and moments put each other out.
-fn send_form(event: &leptos::ev::Event) {
+pub fn send_form(event: &leptos::ev::Event) {
     let field = event.target().and_then(|target| target.dyn_into::<web_sys::Element>().ok());
     let Some((field, Ok(Some(form)))) = field.map(|field| (field.id(), field.closest("form"))) else { return };
     let moot: &[&str] = match &*field {

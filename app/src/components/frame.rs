@@ -5,9 +5,9 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_location;
 use wasm_bindgen::JsCast;
 
-use super::{icon::icon, palette::Palette, shortcuts::ShortcutList};
+use super::{icon::icon, loaded::Answer, palette::Palette, shortcuts::ShortcutList};
 use crate::{
-    calls::{preferences::SavePreferences, sessions::SignOut},
+    calls::{dead_letters::dead_letter_total, preferences::SavePreferences, sessions::SignOut},
     keyboard::{self, GROUPS, Overlays, Place},
     live::{Connection, Live},
     preferences::Preferences,
@@ -25,6 +25,8 @@ pub fn Frame(
     let live: Live = expect_context();
     live.connect();
     let path = use_location().pathname;
+    let deaths = live.ticks(|event| event.moves_dead_letters() || event.dead_letter().is_some());
+    let dead_letters = Resource::new(move || (deaths.get(), live.reopened.get()), |_| dead_letter_total());
     // On a small screen the drawer has done its work when a page was chosen.
     Effect::new(move |_| {
         path.track();
@@ -70,7 +72,7 @@ pub fn Frame(
                         view! {
                             {(!group.title.is_empty()).then(|| view! { <p class="nav-title">{group.title}</p> })}
                             <ul>
-                                {group.places.iter().map(|place| nav_link(place, path)).collect_view()}
+                                {group.places.iter().map(|place| nav_link(place, path, dead_letters)).collect_view()}
                             </ul>
                         }
                     })
@@ -90,19 +92,42 @@ fn logo() -> AnyView {
     view! { <img class="logo" src="/favicon.svg" alt="" width="20" height="20" /> }.into_any()
 }
 
-fn nav_link(place: &'static Place, path: Memo<String>) -> AnyView {
+fn nav_link(place: &'static Place, path: Memo<String>, dead_letters: Answer<i64>) -> AnyView {
     let is_here = move || {
         let path = path.read();
         *path == place.href || (place.href != "/" && path.starts_with(&format!("{}/", place.href)))
     };
     let external = place.href.starts_with("/api/").then_some("external");
+    let counts = place.href == "/dead-letters";
     view! {
         <li>
-            <a class="nav-link" href=place.href rel=external aria-current=move || is_here().then_some("page")>
+            <a
+                class="nav-link"
+                href=place.href
+                rel=external
+                aria-current=move || is_here().then_some("page")
+                aria-label=counts.then_some(place.title)
+                aria-describedby=counts.then_some("dead-letter-count")
+            >
                 {icon(place.icon)}
                 {place.title}
+                {counts.then(|| dead_letter_count(dead_letters))}
             </a>
         </li>
+    }
+    .into_any()
+}
+
+/// How many dead letters wait for a person; nothing while there are none.
+fn dead_letter_count(answer: Answer<i64>) -> AnyView {
+    view! {
+        <span class="nav-count num" id="dead-letter-count">
+            <Transition>
+                {move || Suspend::new(async move {
+                    answer.await.ok().filter(|total| *total > 0).map(|total| total.to_string())
+                })}
+            </Transition>
+        </span>
     }
     .into_any()
 }

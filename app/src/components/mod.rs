@@ -1,6 +1,8 @@
 //! The parts that screens are made of. A part knows how something looks and behaves, never where its data comes from.
 
 pub mod attempt;
+pub mod attempt_diff;
+pub mod bulk;
 pub mod charts;
 pub mod copy;
 pub mod delivery_table;

@@ -1,17 +1,18 @@
 //! Short notes about what just happened, in a corner and in the ear of a screen reader. Never for errors: these stay where they
 //! belong.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use leptos::prelude::*;
 
 use super::icon::icon;
 
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 struct Toast {
     number: u32,
     text: String,
     link: Option<(String, &'static str)>,
+    undo: Option<Arc<dyn Fn() + Send + Sync>>,
 }
 
 /// The notes on the screen.
@@ -28,34 +29,40 @@ impl Toasts {
 
     /// A note.
     pub fn say(self, text: &str) {
-        self.add(text.to_owned(), None);
+        self.add(text.to_owned(), None, None);
     }
 
     /// A note with a link to what it is about.
     pub fn say_with_link(self, text: &str, href: String, link: &'static str) {
-        self.add(text.to_owned(), Some((href, link)));
+        self.add(text.to_owned(), Some((href, link)), None);
     }
 
-    fn add(self, text: String, link: Option<(String, &'static str)>) {
+    /// A note of something that can be taken back for ten seconds.
+    pub fn say_with_undo(self, text: String, undo: impl Fn() + Send + Sync + 'static) {
+        self.add(text, None, Some(Arc::new(undo)));
+    }
+
+    fn add(self, text: String, link: Option<(String, &'static str)>, undo: Option<Arc<dyn Fn() + Send + Sync>>) {
+        let seconds = if undo.is_some() { 10 } else { 5 };
         let mut number = 0;
         self.0.update(|(last, toasts)| {
             *last += 1;
             number = *last;
-            toasts.push(Toast { number, text, link });
+            toasts.push(Toast { number, text, link, undo });
             if toasts.len() > 3 {
                 toasts.remove(0);
             }
         });
-        self.expire(number);
+        self.expire(number, seconds);
     }
 
     /// Removes a note after a while, but not while somebody points at it (WCAG 2.2.1).
-    fn expire(self, number: u32) {
+    fn expire(self, number: u32, seconds: u64) {
         let later = move || {
             let held = document().query_selector(".toasts:hover, .toasts:focus-within").ok().flatten().is_some();
-            if held { self.expire(number) } else { self.remove(number) }
+            if held { self.expire(number, seconds) } else { self.remove(number) }
         };
-        _ = set_timeout(later, Duration::from_secs(5));
+        _ = set_timeout(later, Duration::from_secs(seconds));
     }
 
     fn remove(self, number: u32) {
@@ -79,6 +86,19 @@ pub fn ToastRegion() -> AnyView {
                                 <a class="link" href=href>
                                     {text}
                                 </a>
+                            }
+                        })}
+                    {toast
+                        .undo
+                        .map(|undo| {
+                            let click = move |_| {
+                                undo();
+                                toasts.remove(toast.number);
+                            };
+                            view! {
+                                <button type="button" class="btn btn-sm" on:click=click>
+                                    "Undo"
+                                </button>
                             }
                         })}
                     <button

@@ -2,9 +2,11 @@
 //! resources in its own body, never inside something that waits: only so do server and browser count them alike.
 
 pub mod api;
+pub mod dead_letters;
 pub mod deliveries;
 pub mod events;
 pub mod inspector;
+pub mod jobs;
 pub mod login;
 pub mod not_found;
 pub mod overview;

@@ -1,4 +1,4 @@
-//! Dead letters: looking at them, sending them again, clearing them.
+//! Dead letters: looking at them, sending them again, clearing them, and taking a clear back.
 //!
 //! A retry queues the same delivery again with a new round of tries. Its webhook must be one that a person would expect
 //! to be sent to: not paused, and not disabled by a person or by its receiver. A webhook that is disabled because its
@@ -7,8 +7,8 @@
 use domain::{
     DeliveryId, OrganizationId, Permission, Timestamp, WebhookId,
     api::{
-        ApiError, DeadLetter, DeadLetterChoice, DeadLetterQuery, DeadLetterSummary, DeadLetterTarget, Delivery,
-        DoneAtOnce, Job, JobKind, Page, Refusal, Refused,
+        ApiError, DeadLetter, DeadLetterChoice, DeadLetterCount, DeadLetterFilter, DeadLetterIds, DeadLetterQuery,
+        DeadLetterSummary, DeadLetterTarget, Delivery, DoneAtOnce, Job, JobKind, Page, Refusal, Refused,
     },
 };
 use storage::{DeadLetterRow, Moved};
@@ -107,6 +107,28 @@ impl Engine {
         Ok(Handled::Now(report(moved)))
     }
 
+    /// Makes discarded deliveries dead letters again, as of when they ended.
+    pub async fn restore_dead_letters(&self, actor: &Actor, chosen: DeadLetterIds) -> Result<DoneAtOnce> {
+        actor.require(Permission::ReplayDeliveries)?;
+        let ids = chosen.check()?;
+        let audit = self.audit_entry(actor, "dead_letters.restored", &format!("{} deliveries", ids.len()), &[]);
+        let restored = self.inner.store.restore_dead_letters(actor.organization, ids, audit);
+        let moved = restored.await.map_err(refused)?;
+        self.inner.live.send(actor.organization, LiveEvent::DeadLetters);
+        Ok(report(moved))
+    }
+
+    /// How many dead letters there are that match.
+    pub async fn count_dead_letters(&self, actor: &Actor, filter: DeadLetterFilter) -> Result<i64> {
+        actor.require(Permission::ReadDeliveries)?;
+        let DeadLetterFilter { webhook_id, event: None, error: None, from: None, to: None } = filter else {
+            return self.count(actor, JobKind::DeadLettersRetry, &filter.into()).await;
+        };
+        let webhooks = self.inner.store.dead_letter_counts(actor.organization).await.map_err(refused)?;
+        let wanted = |count: &&DeadLetterCount| webhook_id.is_none_or(|webhook| webhook == count.webhook_id);
+        Ok(webhooks.iter().filter(wanted).map(|webhook| webhook.dead_letters).sum())
+    }
+
     /// The refusal of the one dead letter that was asked for, if it was refused.
     async fn check_moved(&self, organization: OrganizationId, moved: &Moved) -> Result<()> {
         let Some((id, refusal)) = moved.refused.first() else { return Ok(()) };
@@ -153,7 +175,11 @@ fn with_end(snapshot: &Snapshot, DeadLetterRow { delivery, died_at }: DeadLetter
 
 fn report(moved: Moved) -> DoneAtOnce {
     let count = |rows: usize| i64::try_from(rows).unwrap_or(i64::MAX);
-    let dead = moved.refused.iter().filter(|(_, reason)| *reason != Refusal::NotDeadLetter).count();
+    let dead = moved
+        .refused
+        .iter()
+        .filter(|(_, reason)| !matches!(reason, Refusal::NotDeadLetter | Refusal::NotDiscarded))
+        .count();
     DoneAtOnce {
         matched: count(moved.done.len() + dead),
         done: count(moved.done.len()),

@@ -6,7 +6,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use domain::{
     OrganizationId, Permission, Timestamp, WebhookId,
-    api::{ApiError, ErrorCode, Header, InspectorRequest, Page, ReceivedSignature, SignatureFinding},
+    api::{
+        ApiError, ErrorCode, Header, InspectorRequest, InspectorResponse, Page, ReceivedSignature, SignatureFinding,
+    },
 };
 use storage::NewInspectorRequest;
 use subtle::ConstantTimeEq;
@@ -67,10 +69,10 @@ impl Engine {
         self.own_inspector(actor.organization).await
     }
 
-    /// Records a request; `false` when no Inspector has this token.
-    pub async fn inspector_record(&self, token: &str, hit: InspectorHit) -> Result<bool> {
+    /// Records a request, and tells what is to be answered; `None` when no Inspector has this token.
+    pub async fn inspector_record(&self, token: &str, hit: InspectorHit) -> Result<Option<InspectorResponse>> {
         let found = self.inner.store.organization_of_inspector(token).await.map_err(refused)?;
-        let Some(organization) = found else { return Ok(false) };
+        let Some((organization, response)) = found else { return Ok(None) };
         let now = self.now();
         let snapshot = self.inner.routing.current();
         let mut endpoints = snapshot.tenant(organization).map(|tenant| tenant.endpoints.clone()).unwrap_or_default();
@@ -108,7 +110,7 @@ impl Engine {
         };
         self.inner.store.record_inspector_request(organization, request, KEPT).await.map_err(refused)?;
         self.inner.live.send(organization, LiveEvent::Inspector { request: view });
-        Ok(true)
+        Ok(Some(response))
     }
 
     /// What the Inspector recorded, newest first.
@@ -128,6 +130,27 @@ impl Engine {
         actor.require(Permission::ClearInspector)?;
         let audit = self.audit_entry(actor, "inspector.cleared", &actor.organization, &[]);
         self.inner.store.clear_inspector(actor.organization, audit).await.map_err(refused)
+    }
+
+    /// What the Inspector answers.
+    pub async fn inspector_response(&self, actor: &Actor) -> Result<InspectorResponse> {
+        actor.require(Permission::ReadInspector)?;
+        let found = self.inner.store.inspector_response(actor.organization).await.map_err(refused)?;
+        found.ok_or_else(|| ApiError::not_found("Organization"))
+    }
+
+    /// Changes what the Inspector answers, from the next request on.
+    pub async fn set_inspector_response(
+        &self,
+        actor: &Actor,
+        response: InspectorResponse,
+    ) -> Result<InspectorResponse> {
+        actor.require(Permission::TestWebhooks)?;
+        response.validate()?;
+        let audit = self.audit_entry(actor, "inspector.response_changed", &actor.organization, &[]);
+        let stored = self.inner.store.set_inspector_response(actor.organization, response.clone(), audit);
+        stored.await.map_err(refused)?;
+        Ok(response)
     }
 
     pub(crate) async fn own_inspector(&self, organization: OrganizationId) -> Result<String> {

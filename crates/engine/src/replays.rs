@@ -96,7 +96,7 @@ impl Engine {
         refusal(Some(endpoint)).map_or(Ok(()), |refusal| Err(refusal.into()))
     }
 
-    async fn count(&self, actor: &Actor, kind: JobKind, scope: &JobScope) -> Result<i64> {
+    pub(crate) async fn count(&self, actor: &Actor, kind: JobKind, scope: &JobScope) -> Result<i64> {
         let (organization, now) = (actor.organization, self.now());
         let mut rest = Some(Span::of(scope, self.new_id()));
         let mut matched = 0;

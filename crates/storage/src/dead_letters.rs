@@ -1,11 +1,11 @@
-//! Dead letters: listing them, sending them again, clearing them.
+//! Dead letters: listing them, sending them again, clearing them, and taking a clear back.
 //!
 //! They come into being in `hot`, when a try is settled. Whatever takes one away does so by [`Letters::revive`] or
-//! [`Letters::bury`], which keep the counts in step with the rows. On PostgreSQL rows are locked in the order of their
+//! [`Letters::bury`], and [`Letters::exhume`] brings one back; these keep the counts in step with the rows. On PostgreSQL rows are locked in the order of their
 //! ids before they are changed, and counts are written in key order, so that two transactions never wait for each
 //! other in a circle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use domain::{
     DeliveryId, OrganizationId, PublicId, Timestamp, WebhookId, WebhookState,
@@ -50,7 +50,7 @@ impl TryFrom<ListedRow> for DeadLetterRow {
 /// What was done to dead letters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Moved {
-    /// Those that were retried or cleared, with their webhooks.
+    /// Those that were retried, cleared or restored, with their webhooks.
     pub done: Vec<(DeliveryId, WebhookId)>,
     /// Those that were not, and ids that are no dead letters.
     pub refused: Vec<(DeliveryId, Refusal)>,
@@ -133,8 +133,24 @@ pub(crate) trait Letters: Send {
     /// Ends dead letters as discarded.
     fn bury(&mut self, organization: OrganizationId, letters: &[Letter]) -> impl Future<Output = Result<()>> + Send;
 
+    /// Makes those of `ids` dead letters again that are discarded and no tests, as of when they ended. Answers them, with
+    /// their webhooks.
+    fn exhume(
+        &mut self,
+        organization: OrganizationId,
+        ids: &[Uuid],
+    ) -> impl Future<Output = Result<Vec<(Uuid, Uuid)>>> + Send;
+
     /// Takes dead letters out of the list and of the counts.
     fn unlist(&mut self, organization: OrganizationId, letters: &[Letter]) -> impl Future<Output = Result<()>> + Send;
+
+    /// Adds `each` to the count of a webhook for every time it is named.
+    fn recount(
+        &mut self,
+        organization: OrganizationId,
+        webhooks: Vec<Uuid>,
+        each: i64,
+    ) -> impl Future<Output = Result<()>> + Send;
 }
 
 macro_rules! letters {
@@ -187,18 +203,47 @@ macro_rules! letters {
                 Ok(())
             }
 
+            async fn exhume(&mut self, organization: OrganizationId, ids: &[Uuid]) -> Result<Vec<(Uuid, Uuid)>> {
+                if ids.is_empty() {
+                    return Ok(Vec::new());
+                }
+                let mut sql = QueryBuilder::new("select id, webhook_id from deliveries where organization_id = ");
+                sql.push_bind(organization.uuid());
+                push_ids!(sql, " and id in (", ids);
+                sql.push(concat!(" and state = 'discarded' and kind <> 'test' order by id", $lock));
+                let found: Vec<(Uuid, Uuid)> = sql.build_query_as().fetch_all(&mut *self).await?;
+                if found.is_empty() {
+                    return Ok(found);
+                }
+                let mut sql = QueryBuilder::new("update deliveries set state = 'dead_letter'");
+                push_ids!(sql, " where id in (", found.iter().map(|(id, _)| *id));
+                sql.build().execute(&mut *self).await?;
+                let mut sql = QueryBuilder::new(
+                    "insert into dead_letters (organization_id, delivery_id, webhook_id, died_at) \
+                     select organization_id, id, webhook_id, finished_at from deliveries",
+                );
+                push_ids!(sql, " where id in (", found.iter().map(|(id, _)| *id));
+                sql.build().execute(&mut *self).await?;
+                self.recount(organization, found.iter().map(|(_, webhook)| *webhook).collect(), 1).await?;
+                Ok(found)
+            }
+
             async fn unlist(&mut self, organization: OrganizationId, letters: &[Letter]) -> Result<()> {
                 let mut sql = QueryBuilder::new("delete from dead_letters where organization_id = ");
                 sql.push_bind(organization.uuid());
                 push_ids!(sql, " and delivery_id in (", letters.iter().map(|letter| letter.delivery_id));
                 sql.build().execute(&mut *self).await?;
+                self.recount(organization, letters.iter().map(|letter| letter.webhook_id).collect(), -1).await
+            }
+
+            async fn recount(&mut self, organization: OrganizationId, webhooks: Vec<Uuid>, each: i64) -> Result<()> {
                 let mut counts = BTreeMap::<Uuid, i64>::new();
-                for letter in letters {
-                    *counts.entry(letter.webhook_id).or_default() += 1;
+                for webhook in webhooks {
+                    *counts.entry(webhook).or_default() += each;
                 }
                 QueryBuilder::new("insert into dead_letter_counts (organization_id, webhook_id, dead_letters) ")
-                    .push_values(counts, |mut row, (webhook, gone)| {
-                        row.push_bind(organization.uuid()).push_bind(webhook).push_bind(-gone);
+                    .push_values(counts, |mut row, (webhook, more)| {
+                        row.push_bind(organization.uuid()).push_bind(webhook).push_bind(more);
                     })
                     .push(
                         " on conflict (organization_id, webhook_id) do update set \
@@ -226,15 +271,22 @@ pub(crate) fn failing(letters: &[Letter]) -> Vec<WebhookId> {
     failing.into_iter().map(WebhookId::from_uuid).collect()
 }
 
-fn moved(letters: &[Letter], mut refused: Refusals, ids: &[DeliveryId]) -> Moved {
-    let done: Vec<_> = letters
-        .iter()
-        .map(|letter| (DeliveryId::from_uuid(letter.delivery_id), WebhookId::from_uuid(letter.webhook_id)))
-        .collect();
-    let found: std::collections::HashSet<_> =
-        done.iter().map(|(id, _)| *id).chain(refused.iter().map(|(id, _)| *id)).collect();
-    refused.extend(ids.iter().filter(|id| !found.contains(id)).map(|id| (*id, Refusal::NotDeadLetter)));
-    Moved { done, refused, failing: failing(letters) }
+fn moved(letters: &[Letter], refused: Refusals, ids: &[DeliveryId]) -> Moved {
+    let done = letters.iter().map(|letter| (letter.delivery_id, letter.webhook_id));
+    Moved { failing: failing(letters), ..answer(done, refused, ids, Refusal::NotDeadLetter) }
+}
+
+/// What was done, and that the rest of `ids` was not there.
+fn answer(
+    done: impl Iterator<Item = (Uuid, Uuid)>,
+    mut refused: Refusals,
+    ids: &[DeliveryId],
+    missing: Refusal,
+) -> Moved {
+    let done: Vec<_> = done.map(|(id, webhook)| (DeliveryId::from_uuid(id), WebhookId::from_uuid(webhook))).collect();
+    let found: HashSet<_> = done.iter().map(|(id, _)| *id).chain(refused.iter().map(|(id, _)| *id)).collect();
+    refused.extend(ids.iter().filter(|id| !found.contains(id)).map(|id| (*id, missing)));
+    Moved { done, refused, failing: Vec::new() }
 }
 
 impl Store {
@@ -326,6 +378,23 @@ impl Store {
                 audit::append(conn, organization, &audit).await?;
             }
             Ok(moved(&letters, Vec::new(), &ids))
+        })
+    }
+
+    /// Makes discarded deliveries dead letters again, all in one transaction, as of when they ended: what a clear that was
+    /// a mistake needs. The entry is written if there was any.
+    pub async fn restore_dead_letters(
+        &self,
+        organization: OrganizationId,
+        ids: Vec<DeliveryId>,
+        audit: NewAudit,
+    ) -> Result<Moved> {
+        writing!(self, conn => {
+            let restored = conn.exhume(organization, &ids.iter().map(|id| id.uuid()).collect::<Vec<_>>()).await?;
+            if !restored.is_empty() {
+                audit::append(conn, organization, &audit).await?;
+            }
+            Ok(answer(restored.into_iter(), Vec::new(), &ids, Refusal::NotDiscarded))
         })
     }
 }

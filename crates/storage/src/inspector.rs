@@ -1,9 +1,9 @@
-//! What the built-in Inspector received: the newest requests of each organization, and no more than that.
+//! What the built-in Inspector received: the newest requests of each organization, and no more than that; and what it answers.
 
 use bytes::Bytes;
 use domain::{
     InspectorRequestId, OrganizationId, PublicId, WebhookId,
-    api::{Header, InspectorRequest, Page, ReceivedSignature},
+    api::{Header, InspectorRequest, InspectorResponse, Page, ReceivedSignature},
 };
 use uuid::Uuid;
 
@@ -64,7 +64,50 @@ impl TryFrom<Row> for InspectorRequest {
     }
 }
 
+fn response(text: Option<String>) -> Result<InspectorResponse> {
+    text.map_or_else(|| Ok(InspectorResponse::default()), |text| json("organizations", "inspector_response", &text))
+}
+
 impl Store {
+    /// The organization whose Inspector has this token, and what it answers.
+    pub async fn organization_of_inspector(&self, token: &str) -> Result<Option<(OrganizationId, InspectorResponse)>> {
+        let row: Option<(Uuid, Option<String>)> = reading!(self, db => sqlx::query_as(
+            "select id, inspector_response from organizations where inspector_token = $1",
+        )
+        .bind(token)
+        .fetch_optional(db)
+        .await)?;
+        row.map(|(id, text)| Ok((OrganizationId::from_uuid(id), response(text)?))).transpose()
+    }
+
+    /// What an organization's Inspector answers; `None` when there is no such organization.
+    pub async fn inspector_response(&self, organization: OrganizationId) -> Result<Option<InspectorResponse>> {
+        let row: Option<(Option<String>,)> = reading!(self, db => sqlx::query_as(
+            "select inspector_response from organizations where id = $1",
+        )
+        .bind(organization.uuid())
+        .fetch_optional(db)
+        .await)?;
+        row.map(|(text,)| response(text)).transpose()
+    }
+
+    /// Changes what an organization's Inspector answers.
+    pub async fn set_inspector_response(
+        &self,
+        organization: OrganizationId,
+        response: InspectorResponse,
+        audit: NewAudit,
+    ) -> Result<()> {
+        writing!(self, conn => {
+            sqlx::query("update organizations set inspector_response = $2 where id = $1")
+                .bind(organization.uuid())
+                .bind(to_json(&response))
+                .execute(&mut *conn)
+                .await?;
+            audit::append(conn, organization, &audit).await
+        })
+    }
+
     /// Stores a request and forgets those before the newest `keep`.
     pub async fn record_inspector_request(
         &self,

@@ -131,15 +131,4 @@ impl Store {
         .await)?;
         row.map(TryInto::try_into).transpose()
     }
-
-    /// The organization whose Inspector has this token.
-    pub async fn organization_of_inspector(&self, token: &str) -> Result<Option<OrganizationId>> {
-        let row: Option<(Uuid,)> = reading!(self, db => sqlx::query_as(
-            "select id from organizations where inspector_token = $1",
-        )
-        .bind(token)
-        .fetch_optional(db)
-        .await)?;
-        Ok(row.map(|(id,)| OrganizationId::from_uuid(id)))
-    }
 }

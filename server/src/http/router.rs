@@ -61,6 +61,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ReplayDeliveries, routes!(dead_letters::clear)))
         .routes(needs(P::ReplayDeliveries, routes!(dead_letters::retry_many)))
         .routes(needs(P::ReplayDeliveries, routes!(dead_letters::clear_many)))
+        .routes(needs(P::ReplayDeliveries, routes!(dead_letters::restore)))
         .routes(needs(P::ReplayDeliveries, routes!(replays::start)))
         .routes(needs(P::ReadDeliveries, routes!(jobs::list)))
         .routes(needs(P::ReadDeliveries, routes!(jobs::show)))
@@ -73,6 +74,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ReadInspector, routes!(inspector::address)))
         .routes(needs(P::ReadInspector, routes!(inspector::requests)))
         .routes(needs(P::ClearInspector, routes!(inspector::clear)))
+        .routes(needs(P::ReadInspector, routes!(inspector::response)))
+        .routes(needs(P::TestWebhooks, routes!(inspector::set_response)))
         .routes(needs(P::ReadDeliveries, routes!(overview::show)))
         // Whoever sets up the organization
         .routes(needs(P::ReadEvents, routes!(event_types::list)))

@@ -90,6 +90,15 @@ async fn chosen_ones(app: &App) {
     let done = app.post("/api/v1/dead-letters/clear", json!({"ids": [ids[1]]})).expect(200).await;
     assert_eq!(done, json!({"matched": 1, "done": 1, "refused": []}));
 
+    // A clear that was a mistake.
+    let done = app.post("/api/v1/dead-letters/restore", json!({"ids": [ids[1], ids[2]]})).expect(200).await;
+    assert_eq!((&done["matched"], &done["done"]), (&json!(1), &json!(1)));
+    assert_eq!((&done["refused"][0]["id"], &done["refused"][0]["reason"]), (&json!(ids[2]), &json!("not_discarded")));
+    assert_eq!(app.get("/api/v1/dead-letters/summary").expect(200).await["total"], 4);
+    assert_eq!(app.get(format!("/api/v1/deliveries/{}", ids[1])).expect(200).await["status"], "dead_letter");
+    app.post("/api/v1/dead-letters/restore", json!({"ids": []})).refused(422).await;
+    app.delete(format!("/api/v1/dead-letters/{}", ids[1])).expect(204).await;
+
     let state = format!("/api/v1/webhooks/{}/state", text(&webhook["id"]));
     app.put(&state, json!({"state": "paused"})).expect(200).await;
     let error = app.post(format!("/api/v1/dead-letters/{}/retry", ids[2]), json!({})).refused(409).await;

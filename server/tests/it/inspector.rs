@@ -8,7 +8,7 @@ use crate::{
     on_each_database,
 };
 
-on_each_database!(a_first_delivery, records_what_it_gets);
+on_each_database!(a_first_delivery, records_what_it_gets, rehearses_failures);
 
 async fn a_first_delivery(app: &App) {
     let url = text(&app.get("/api/v1/inspector").expect(200).await["url"]);
@@ -51,4 +51,36 @@ async fn records_what_it_gets(app: &App) {
     app.ask(Method::POST, "/inspect/no-such-token").refused(404).await;
     app.delete("/api/v1/inspector/requests").expect(204).await;
     assert!(rows(&app.get("/api/v1/inspector/requests").expect(200).await).is_empty());
+}
+
+async fn rehearses_failures(app: &App) {
+    let url = text(&app.get("/api/v1/inspector").expect(200).await["url"]);
+    let response = "/api/v1/inspector/response";
+    let ordinary = json!({"status": 200, "delay_ms": 0, "body": "{\"status\":\"received\"}", "retry_after_s": null});
+    assert_eq!(app.get(response).expect(200).await, ordinary);
+    let busy = json!({"status": 503, "delay_ms": 300, "body": "come back later", "retry_after_s": 30});
+    assert_eq!(app.put(response, busy.clone()).expect(200).await, busy);
+    assert_eq!(app.get(response).expect(200).await, busy);
+
+    let webhook = app.webhook(&url, json!({"events": ["job.created"]})).await;
+    let test = app.post(format!("/api/v1/webhooks/{}/test", text(&webhook["id"])), json!({})).expect(200).await;
+    let attempt = &test["attempts_made"][0];
+    assert_eq!((&attempt["response_status"], &attempt["response_body"]), (&json!(503), &json!("come back later")));
+    assert!(attempt["duration_ms"].as_i64().unwrap() >= 300, "it took its time: {attempt}");
+    let headers = attempt["response_headers"].as_array().unwrap();
+    assert!(headers.contains(&json!({"name": "retry-after", "value": "30"})), "{attempt}");
+    let list = app.get("/api/v1/inspector/requests").expect(200).await;
+    assert_eq!(rows(&list)[0]["signature"], "verified", "it is recorded all the same");
+
+    for (field, wrong) in [
+        ("status", json!({"status": 100})),
+        ("delay_ms", json!({"delay_ms": 30_001})),
+        ("body", json!({"body": "x".repeat(8_193)})),
+        ("retry_after_s", json!({"retry_after_s": 86_401})),
+    ] {
+        let error = app.put(response, wrong).refused(422).await;
+        assert_eq!(error.errors[0].field, field);
+    }
+    app.put(response, json!({"wait": 1})).refused(400).await;
+    assert_eq!(app.put(response, json!({})).expect(200).await, ordinary);
 }

@@ -1,6 +1,7 @@
 //! `/deliveries`: everything on its way and everything that was, by filters that live in the address; as a list, or the
 //! failures by webhook and reason.
 
+mod edit;
 pub mod one;
 
 use domain::{

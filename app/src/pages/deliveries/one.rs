@@ -5,18 +5,21 @@ use domain::{
     api::{DeliveryDetail, DeliveryKind},
     human_ms,
 };
-use leptos::prelude::*;
+use leptos::{form::form_data_from_event, prelude::*};
 use leptos_router::{
     NavigateOptions,
-    hooks::{use_navigate, use_params_map},
+    hooks::{use_navigate, use_params_map, use_query_map},
 };
 
+use super::edit::editor;
 use crate::{
-    calls::deliveries::{ReplayDelivery, show_delivery},
+    calls::deliveries::{ReplayDelivery, ResendEdited, show_delivery},
     components::{
         attempt::{payload_view, timeline},
+        attempt_diff::attempt_diff,
         copy::CopyButton,
         field::{FormProblem, Refusal},
+        filters::send_form,
         heading::Heading,
         icon::icon,
         loaded::loaded_or,
@@ -45,17 +48,27 @@ pub fn Delivery() -> AnyView {
     });
     let detail = Resource::new(move || (id.get(), changed.get(), live.reopened.get()), |(id, ..)| show_delivery(id));
     let replay = ServerAction::<ReplayDelivery>::new();
+    let edit = ServerAction::<ResendEdited>::new();
     let navigate = use_navigate();
+    let go_on = move |text: &str, id: domain::DeliveryId| {
+        toasts.say(text);
+        navigate(&format!("/deliveries/{id}"), NavigateOptions::default());
+    };
+    let go_on_edited = go_on.clone();
     Effect::new(move |_| {
         if let Some(Ok(delivery)) = replay.value().get() {
-            toasts.say("Replayed: this is the new delivery");
-            navigate(&format!("/deliveries/{}", delivery.id), NavigateOptions::default());
+            go_on("Replayed: this is the new delivery", delivery.id);
         }
     });
-    loaded_or(detail, move |detail| page(&detail, replay), problem_page)
+    Effect::new(move |_| {
+        if let Some(Ok(delivery)) = edit.value().get() {
+            go_on_edited("Sent: this is the edited delivery", delivery.id);
+        }
+    });
+    loaded_or(detail, move |detail| page(&detail, replay, edit), problem_page)
 }
 
-fn page(detail: &DeliveryDetail, replay: ServerAction<ReplayDelivery>) -> AnyView {
+fn page(detail: &DeliveryDetail, replay: ServerAction<ReplayDelivery>, edit: ServerAction<ResendEdited>) -> AnyView {
     let delivery = &detail.delivery;
     let id = delivery.id.to_string();
     let pending = replay.pending();
@@ -89,6 +102,7 @@ fn page(detail: &DeliveryDetail, replay: ServerAction<ReplayDelivery>) -> AnyVie
             </div>
             <FormProblem refusal=Refusal::of(replay) />
             {facts(detail)}
+            {may(Permission::ReplayDeliveries).then(|| editor(detail, edit))}
             <section class="section">
                 <div class="section-head">
                     <h2>"Attempts"</h2>
@@ -106,6 +120,7 @@ fn page(detail: &DeliveryDetail, replay: ServerAction<ReplayDelivery>) -> AnyVie
                     timeline(detail)
                 }}
             </section>
+            {(detail.attempts_made.len() > 1).then(|| comparison(detail))}
         </div>
     }
     .into_any()
@@ -154,6 +169,62 @@ fn facts(detail: &DeliveryDetail) -> AnyView {
             {delivery.finished_at.map(|at| fact("In all", human_ms(at.since_ms(delivery.created_at)).into_any()))}
             {delivery.error.map(|error| fact("Last error", error.title().into_any()))}
         </dl>
+    }
+    .into_any()
+}
+
+/// Two tries side by side: those that the address names (`?a=1&b=2`), or the last two.
+fn comparison(detail: &DeliveryDetail) -> AnyView {
+    let query = use_query_map();
+    let attempts = StoredValue::new(detail.attempts_made.clone());
+    let numbers: Vec<i64> = detail.attempts_made.iter().map(|attempt| attempt.number).collect();
+    let last = numbers.len() - 1;
+    let chosen = move |name: &str, otherwise: usize| {
+        let asked = query.with(|query| query.get(name)).and_then(|text| text.parse::<i64>().ok());
+        attempts.with_value(|all| all.iter().position(|attempt| Some(attempt.number) == asked).unwrap_or(otherwise))
+    };
+    let (first, second) = (move || chosen("a", last - 1), move || chosen("b", last));
+    let side = |label: &'static str, name: &'static str, chosen: Signal<usize>| {
+        let options = numbers
+            .iter()
+            .enumerate()
+            .map(|(index, number)| {
+                let is_chosen = move || chosen.get() == index;
+                view! {
+                    <option value=number.to_string() selected=is_chosen prop:selected=is_chosen>
+                        {format!("#{number}")}
+                    </option>
+                }
+            })
+            .collect_view();
+        view! {
+            <div class="filter">
+                <label for=name>{label}</label>
+                <select class="select" id=name name=name on:change=|event| send_form(&event)>
+                    {options}
+                </select>
+            </div>
+        }
+    };
+    let navigate = use_navigate();
+    let submit = move |event: leptos::ev::SubmitEvent| {
+        let Ok(form) = form_data_from_event(&event) else { return };
+        event.prevent_default();
+        let number = |name: &str| form.get(name).as_string().unwrap_or_default();
+        let path = format!("?a={}&b={}", number("a"), number("b"));
+        navigate(&path, NavigateOptions { scroll: false, ..NavigateOptions::default() });
+    };
+    view! {
+        <section class="section" aria-labelledby="compare">
+            <div class="section-head">
+                <h2 id="compare">"Compare attempts"</h2>
+            </div>
+            <form method="get" class="toolbar" aria-label="Attempts to compare" on:submit=submit>
+                {side("Attempt", "a", Signal::derive(first))} {side("With", "b", Signal::derive(second))}
+                <button class="btn no-js">"Compare"</button>
+            </form>
+            {move || attempts.with_value(|all| attempt_diff(&all[first()], &all[second()]))}
+        </section>
     }
     .into_any()
 }

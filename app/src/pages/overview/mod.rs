@@ -181,7 +181,7 @@ fn cards(figures: &Figures) -> AnyView {
                 "Dead letters",
                 thousands(waiting),
                 if waiting == 0 { "nothing to do".to_owned() } else { "waiting for you".to_owned() },
-                "/deliveries?status=dead_letter",
+                "/dead-letters",
             )}
             {card(
                 "Webhooks",

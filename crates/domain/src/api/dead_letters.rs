@@ -122,14 +122,7 @@ impl DeadLetterChoice {
     /// Checks that it says exactly one thing.
     pub fn check(self) -> Result<DeadLetterTarget, Problems> {
         match (self.ids, self.filter, self.all) {
-            (Some(mut ids), None, false) => {
-                ids.sort_unstable();
-                ids.dedup();
-                if ids.is_empty() || ids.len() > MAX_IDS {
-                    return Err(Problems::one("ids", format!("Give between 1 and {MAX_IDS} ids")));
-                }
-                Ok(DeadLetterTarget::Ids(ids))
-            }
+            (Some(ids), None, false) => DeadLetterIds { ids }.check().map(DeadLetterTarget::Ids),
             (None, Some(filter), false) => {
                 if filter == DeadLetterFilter::default() {
                     return Err(Problems::one(
@@ -154,13 +147,37 @@ pub(super) fn check_range(problems: &mut Problems, field: &str, from: Option<Tim
     }
 }
 
-/// Why a delivery is not sent again, or not cleared.
+/// Discarded deliveries that become dead letters again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct DeadLetterIds {
+    /// These, 1–1,000.
+    pub ids: Vec<DeliveryId>,
+}
+
+impl DeadLetterIds {
+    /// Each once, if there are neither none nor too many.
+    pub fn check(self) -> Result<Vec<DeliveryId>, Problems> {
+        let Self { mut ids } = self;
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.is_empty() || ids.len() > MAX_IDS {
+            return Err(Problems::one("ids", format!("Give between 1 and {MAX_IDS} ids")));
+        }
+        Ok(ids)
+    }
+}
+
+/// Why a delivery is not sent again, not cleared, or not restored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub enum Refusal {
     /// There is no dead letter with this id.
     NotDeadLetter,
+    /// There is no discarded delivery with this id, or it is a test.
+    NotDiscarded,
     /// Its webhook was deleted.
     WebhookDeleted,
     /// Its webhook is paused.
@@ -176,6 +193,7 @@ impl Refusal {
     pub const fn detail(self) -> &'static str {
         match self {
             Self::NotDeadLetter => "This is not a dead letter.",
+            Self::NotDiscarded => "This was not discarded, or it is not kept any more.",
             Self::WebhookDeleted => "The webhook was deleted; there is nowhere to send this to.",
             Self::WebhookPaused => "The webhook is paused; enable it first.",
             Self::WebhookDisabled => "The webhook is disabled; enable it first.",
@@ -209,9 +227,9 @@ pub struct Refused {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct DoneAtOnce {
-    /// Ids that are dead letters.
+    /// Ids that are dead letters; for restoring, that were discarded.
     pub matched: i64,
-    /// Dead letters that were retried or cleared.
+    /// Those that were retried, cleared or restored.
     pub done: i64,
     /// The other ids.
     pub refused: Vec<Refused>,

@@ -4,17 +4,19 @@ mod dead_letters;
 mod error;
 mod figures;
 mod filters;
+mod inspector;
 mod jobs;
 mod signature;
 mod views;
 
 pub use dead_letters::{
-    DeadLetter, DeadLetterChoice, DeadLetterCount, DeadLetterFilter, DeadLetterQuery, DeadLetterSummary,
+    DeadLetter, DeadLetterChoice, DeadLetterCount, DeadLetterFilter, DeadLetterIds, DeadLetterQuery, DeadLetterSummary,
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
 };
 pub use error::{ApiError, ErrorCode};
 pub use figures::{DayTries, FailingWebhook, FailureGroup, Failures, HourFigures, Overview, TryFigures};
 pub use filters::{CodeClass, TimeRange};
+pub use inspector::InspectorResponse;
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
 pub use signature::{SignatureFinding, SignatureQuestion, SignatureScheme, SignatureSlip, SignedWith};
 pub use views::{

@@ -9,8 +9,8 @@ use domain::{
     Filter, InspectorRequestId, MemberId, NodeId, Operator, OrganizationId, PublicId, Retention, RetryPolicy, Role,
     Scope, Scopes, SourceId, Timestamp, WebhookId, WebhookState,
     api::{
-        ApiKey, AttemptTiming, DeliveryKind, DeliveryQuery, EventQuery, Header, Member, ReceivedSignature, Source,
-        Webhook,
+        ApiKey, AttemptTiming, DeliveryKind, DeliveryQuery, EventQuery, Header, InspectorResponse, Member,
+        ReceivedSignature, Source, Webhook,
     },
     delivery::{DeliveryState, ErrorClass},
 };
@@ -145,7 +145,14 @@ conformance! {
         assert!(store.first_organization().await.unwrap() == Some(row.clone()));
         assert!(store.organization(row.id).await.unwrap() == Some(row.clone()));
         assert!(store.organization(id(11)).await.unwrap().is_none());
-        assert_eq!(store.organization_of_inspector("token 10").await.unwrap(), Some(row.id));
+        let default = InspectorResponse::default();
+        assert_eq!(store.organization_of_inspector("token 10").await.unwrap(), Some((row.id, default.clone())));
+        assert_eq!(store.inspector_response(row.id).await.unwrap(), Some(default));
+        let busy = InspectorResponse { status: 503, delay_ms: 9, body: "later".into(), retry_after_s: Some(30) };
+        store.set_inspector_response(row.id, busy.clone(), audit("inspector.response_changed", 77)).await.unwrap();
+        assert_eq!(store.organization_of_inspector("token 10").await.unwrap(), Some((row.id, busy.clone())));
+        assert_eq!(store.inspector_response(row.id).await.unwrap(), Some(busy));
+        assert_eq!(store.inspector_response(id(11)).await.unwrap(), None);
         assert_eq!(store.organization_of_inspector("token 11").await.unwrap(), None);
         assert!(store.member_by_email(&owner.member.email).await.unwrap() == Some(owner));
 

@@ -1,4 +1,4 @@
-//! Dead letters: listed, sent again, cleared, and always counted right.
+//! Dead letters: listed, sent again, cleared, brought back, and always counted right.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -194,6 +194,38 @@ conformance! {
         assert_eq!((moved.done.len(), moved.refused.len()), (1, 599));
         assert_eq!(counted(fresh).await, BTreeMap::new());
         assert!(store.waiting().await.unwrap().is_empty());
+    }
+
+    async fn a_cleared_one_comes_back_as_it_was(fresh) {
+        let store = &fresh.store;
+        let (ours, hook) = hooked(fresh, 1).await;
+        let (theirs, _) = hooked(fresh, 2).await;
+        let node = node(store, 900).await;
+        let dead = die(fresh, node, (ours, hook), &[(10, ErrorClass::Server), (20, ErrorClass::Dns), (30, ErrorClass::Dns)]).await;
+        let list = || async { store.dead_letters(ours, &DeadLetterFilter::default(), None, 9).await.unwrap().data };
+        let before = list().await;
+        store.clear_dead_letters(ours, dead[..2].to_vec(), None).await.unwrap();
+        assert_eq!(counted(fresh).await, BTreeMap::from([(hook.uuid(), 1)]));
+        let restore = |organization, number| store.restore_dead_letters(organization, dead.clone(), audit("dead_letters.restored", number));
+        let foreign = restore(theirs, 1).await.unwrap();
+        assert_eq!((foreign.done.len(), foreign.refused.len()), (0, 3));
+        assert!(store.audit(theirs, None, 9).await.unwrap().data.iter().all(|entry| entry.action != "dead_letters.restored"));
+
+        let moved = restore(ours, 2).await.unwrap();
+        assert_eq!((moved.done, moved.refused), (vec![(dead[0], hook), (dead[1], hook)], vec![(dead[2], Refusal::NotDiscarded)]));
+        assert_eq!(list().await, before, "as if they had never been cleared");
+        assert_eq!(counted(fresh).await, BTreeMap::from([(hook.uuid(), 3)]));
+        assert_eq!(store.audit(ours, None, 1).await.unwrap().data[0].action, "dead_letters.restored");
+        assert_eq!(restore(ours, 3).await.unwrap().done, []);
+        // What comes back can be sent again like any other.
+        let moved = store.retry_dead_letters(ours, vec![dead[0]], T0, audit("dead_letter.retried", 4)).await.unwrap();
+        assert_eq!(moved.done, [(dead[0], hook)]);
+
+        // A test is nobody's dead letter.
+        store.clear_dead_letters(ours, vec![dead[1]], None).await.unwrap();
+        raw!(fresh, conn => sqlx::query("update deliveries set kind = 'test' where state = 'discarded'").execute(conn).await.map(drop).unwrap());
+        assert_eq!(restore(ours, 5).await.unwrap().done, []);
+        assert_eq!(counted(fresh).await, BTreeMap::from([(hook.uuid(), 1)]));
     }
 
     /// Retries, clears and deaths at the same time: nobody waits in a circle, nothing is lost or counted twice.

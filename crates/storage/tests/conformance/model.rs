@@ -95,6 +95,9 @@ enum Step {
     Clear {
         picks: Vec<Pick>,
     },
+    Restore {
+        picks: Vec<Pick>,
+    },
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -119,6 +122,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
         1 => (two(), any::<bool>()).prop_map(|(webhook, active)| Step::Switch { webhook, active }),
         4 => (picks(), ms()).prop_map(|(picks, at)| Step::Retry { picks, at }),
         2 => picks().prop_map(|picks| Step::Clear { picks }),
+        2 => picks().prop_map(|picks| Step::Restore { picks }),
     ];
     vec(step, STEPS)
 }
@@ -395,6 +399,19 @@ impl Run<'_> {
                     self.model.dead.remove(&id);
                     let ended_at = self.model.deliveries[&id].3;
                     self.model.end(id, DeliveryState::Discarded, ended_at);
+                }
+            }
+            Step::Restore { picks } => {
+                let picked = self.model.picked(&picks);
+                let ids = picked.iter().copied().collect();
+                let moved = store.restore_dead_letters(self.organization, ids, audit("restored", 1)).await.unwrap();
+                let is_discarded = |id: &DeliveryId| self.model.deliveries[id].1 == DeliveryState::Discarded;
+                let discarded: BTreeSet<_> = picked.into_iter().filter(is_discarded).collect();
+                prop_assert_eq!(moved.done.into_iter().map(|(id, _)| id).collect::<BTreeSet<_>>(), discarded.clone());
+                for id in discarded {
+                    self.model.dead.insert(id);
+                    let ended_at = self.model.deliveries[&id].3;
+                    self.model.end(id, DeliveryState::DeadLetter, ended_at);
                 }
             }
         }

@@ -7,7 +7,10 @@ use axum::{
 };
 use domain::{
     DeliveryId,
-    api::{DeadLetter, DeadLetterChoice, DeadLetterQuery, DeadLetterSummary, Delivery, DoneAtOnce, Job, Page},
+    api::{
+        DeadLetter, DeadLetterChoice, DeadLetterIds, DeadLetterQuery, DeadLetterSummary, Delivery, DoneAtOnce, Job,
+        Page,
+    },
 };
 use engine::{Engine, Handled};
 
@@ -104,6 +107,21 @@ pub async fn clear_many(
     Json(choice): Json<DeadLetterChoice>,
 ) -> Result<Response, Problem> {
     Ok(answer(engine.clear_dead_letters(&actor, choice).await?))
+}
+
+/// Restore cleared dead letters
+///
+/// Takes a clear back: discarded deliveries are dead letters again, as of when they were given up. All in one transaction;
+/// the answer says which were not discarded. Tests are never dead letters.
+#[utoipa::path(post, path = "/api/v1/dead-letters/restore", tag = "Dead letters",
+    request_body(content = DeadLetterIds, example = json!({"ids": ["dlv_01h455vb4pex5vsknk084sn02q"]})),
+    responses((status = 200, description = "What was done", body = DoneAtOnce)))]
+pub async fn restore(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Json(chosen): Json<DeadLetterIds>,
+) -> Answer<DoneAtOnce> {
+    Ok(Json(engine.restore_dead_letters(&actor, chosen).await?))
 }
 
 fn answer(handled: Handled) -> Response {

@@ -1,7 +1,7 @@
 //! What the organization's built-in receiver recorded. Its receiving side is [`super::super::inspect`].
 
 use axum::{extract::State, http::StatusCode};
-use domain::api::{InspectorRequest, Page};
+use domain::api::{InspectorRequest, InspectorResponse, Page};
 use engine::Engine;
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -51,4 +51,26 @@ pub async fn requests(
 pub async fn clear(State(engine): State<Engine>, Caller(actor): Caller) -> Result<StatusCode, Problem> {
     engine.clear_inspector(&actor).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// Show what the Inspector answers
+#[utoipa::path(get, path = "/api/v1/inspector/response", tag = "Inspector",
+    responses((status = 200, description = "The answer", body = InspectorResponse)))]
+pub async fn response(State(engine): State<Engine>, Caller(actor): Caller) -> Answer<InspectorResponse> {
+    Ok(Json(engine.inspector_response(&actor).await?))
+}
+
+/// Change what the Inspector answers
+///
+/// From the next request on, to rehearse failures: an error, a slow receiver, `Retry-After`. What is left out gets its
+/// default, so that `{}` makes it an ordinary receiver again.
+#[utoipa::path(put, path = "/api/v1/inspector/response", tag = "Inspector",
+    request_body(content = InspectorResponse, example = json!({"status": 503, "delay_ms": 2000, "retry_after_s": 30})),
+    responses((status = 200, description = "The answer as it is now", body = InspectorResponse)))]
+pub async fn set_response(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Json(response): Json<InspectorResponse>,
+) -> Answer<InspectorResponse> {
+    Ok(Json(engine.set_inspector_response(&actor, response).await?))
 }

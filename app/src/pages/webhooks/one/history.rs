@@ -1,15 +1,23 @@
 //! Everything that was sent to one webhook.
 
-use domain::api::{Delivery, DeliveryQuery, Page, Webhook};
+use domain::{
+    Permission,
+    api::{Delivery, DeliveryQuery, JobKind, Page, Webhook},
+};
 use leptos::prelude::*;
 
-use crate::components::{
-    delivery_table::{Arrival, DeliveryTable},
-    pager::pager,
+use crate::{
+    calls::jobs::Bulk,
+    components::{
+        bulk::{BulkAction, bulk_button},
+        delivery_table::{Arrival, DeliveryTable},
+        pager::pager,
+    },
+    session::may,
 };
 
 /// The tab.
-pub fn tab(webhook: &Webhook, page: Option<Page<Delivery>>, is_later_page: bool) -> AnyView {
+pub fn tab(webhook: &Webhook, page: Option<Page<Delivery>>, is_later_page: bool, replay: BulkAction) -> AnyView {
     let Page { data, next_cursor } = page.unwrap_or(Page { data: Vec::new(), next_cursor: None });
     let id = webhook.id;
     let path = format!("/webhooks/{id}?tab=deliveries");
@@ -20,6 +28,13 @@ pub fn tab(webhook: &Webhook, page: Option<Page<Delivery>>, is_later_page: bool)
                 <a class="link" href=format!("/deliveries?webhook_id={id}")>
                     "Filter by status, event and time"
                 </a>
+                <span class="grow"></span>
+                {may(Permission::ReplayDeliveries)
+                    .then(|| {
+                        let bulk =
+                            Bulk { kind: JobKind::ReplayFailed, webhook_id: Some(id), event: None, error: None };
+                        bulk_button(replay, bulk, "Replay Failed", None)
+                    })}
             </div>
             <DeliveryTable
                 caption="Deliveries of this webhook"

@@ -20,6 +20,7 @@ use crate::{
         },
     },
     components::{
+        bulk::BulkAction,
         field::{FormProblem, Refusal},
         heading::Heading,
         icon::icon,
@@ -65,6 +66,7 @@ struct Actions {
     delete: ServerAction<DeleteWebhook>,
     rotate: ServerAction<RotateSecret>,
     explain: ServerAction<ExplainSignature>,
+    replay: BulkAction,
 }
 
 /// One webhook with its tabs.
@@ -83,6 +85,7 @@ pub fn Webhook() -> AnyView {
         delete: ServerAction::new(),
         rotate: ServerAction::new(),
         explain: ServerAction::new(),
+        replay: BulkAction::new(),
     };
     report_state(actions.state);
     // A refused form keeps what was typed: only a success is a reason to fetch again.
@@ -135,7 +138,7 @@ pub fn Webhook() -> AnyView {
                 }
                 Tab::Deliveries => {
                     let cursor = asked("cursor");
-                    loaded(history, move |page| history::tab(&webhook, page, cursor.is_some()))
+                    loaded(history, move |page| history::tab(&webhook, page, cursor.is_some(), actions.replay))
                 }
                 Tab::Settings => {
                     loaded(choices, move |choices| settings::tab(&webhook, choices, actions.save, actions.delete))

@@ -1,6 +1,8 @@
 //! `/inspector`: the built-in receiver. Requests appear as they arrive, with a verdict on their signature. What strangers send
 //! is only ever text.
 
+mod respond;
+
 use domain::{
     Permission,
     api::{InspectorRequest, Page},
@@ -9,7 +11,9 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
-    calls::inspector::{ClearInspector, inspector_requests, inspector_url},
+    calls::inspector::{
+        ClearInspector, SaveInspectorResponse, inspector_requests, inspector_url, show_inspector_response,
+    },
     components::{
         attempt::{body_view, headers_view},
         copy::CopyButton,
@@ -19,6 +23,7 @@ use crate::{
         loaded::loaded,
         pager::pager,
         status::signature_status,
+        toast::Toasts,
     },
     live::Live,
     session::may,
@@ -35,7 +40,20 @@ pub fn Inspector() -> AnyView {
     let live: Live = expect_context();
     let cursor = move || query.with(|query| query.get("cursor"));
     let clear = ServerAction::<ClearInspector>::new();
+    let save = ServerAction::<SaveInspectorResponse>::new();
+    // A refused form keeps what was typed: only a success is a reason to fetch again.
+    let saved = Memo::new(move |seen: Option<&u32>| {
+        let succeeded = save.value().with(|answer| matches!(answer, Some(Ok(()))));
+        seen.copied().unwrap_or_default() + u32::from(succeeded)
+    });
+    let toasts: Toasts = expect_context();
+    Effect::new(move |_| {
+        if let Some(Ok(())) = save.value().get() {
+            toasts.say("Saved");
+        }
+    });
     let url = Resource::new(|| (), |()| inspector_url());
+    let response = Resource::new(move || saved.get(), |_| show_inspector_response());
     let requests = Resource::new(
         move || (cursor(), clear.version().get(), live.reopened.get()),
         |(cursor, ..)| inspector_requests(cursor),
@@ -49,6 +67,7 @@ pub fn Inspector() -> AnyView {
             <p class="muted">"Records every request to this address and checks its signature against the secrets of your webhooks."</p>
             <FormProblem refusal=Refusal::of(clear) />
             {loaded(url, |url| address(&url))}
+            {loaded(response, move |response| respond::settings(&response, save))}
             {loaded(requests, move |page| list(page, cursor().is_some(), live))}
         </div>
     }

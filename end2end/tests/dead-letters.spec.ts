@@ -1,0 +1,187 @@
+// `/dead-letters` and `/jobs` (part 2, "Dead Letter Queue"): what was given up is retried, cleared and brought back, one by one,
+// as chosen, and all that match by a job.
+import type { Page } from "@playwright/test";
+import type { Api } from "../support/api.ts";
+import type { Answer, Endpoint, Receiver } from "../support/receiver.ts";
+import { disclosure, expect, row, test, unique } from "../support/test.ts";
+
+/** A webhook with as many dead letters: what is answered 400 is not tried again. The receiver is well afterwards. */
+async function dead(api: Api, receiver: Receiver, number: number, event = "job.closed") {
+  const refusals: Answer[] = Array.from({ length: number }, () => ({ status: 400, body: "no" }));
+  const endpoint: Endpoint = receiver.endpoint(...refusals, { status: 200 });
+  const name = unique("Frail");
+  const { id } = await api.createWebhook({ name, url: endpoint.url, events: [event] });
+  const events = Array.from({ length: number }, (_, n) => ({ event, data: { n } }));
+  await api.call("POST", "/api/v1/events/batch", { events });
+  await expect.poll(async () => (await api.deadLettersOf(id)).length).toBe(number);
+  return { id, name, endpoint, letters: await api.deadLettersOf(id) };
+}
+
+const table = (page: Page) => page.getByRole("table", { name: "Dead letters" });
+const rows = (page: Page) => table(page).getByRole("row");
+const count = (page: Page) => page.getByRole("link", { name: "Dead letters", exact: true });
+
+test("ADMIN-INT-015: rows tell what happened; retry, clear, and undo of a clear", async ({ signedIn: page, goto, api, receiver }) => {
+  const { id, name, endpoint, letters } = await dead(api, receiver, 3);
+  await goto(`/dead-letters?webhook_id=${id}`);
+  await expect(rows(page)).toHaveCount(4);
+  await expect(rows(page).nth(1)).toContainText(name);
+  await expect(rows(page).nth(1)).toContainText("job.closed");
+  await expect(rows(page).nth(1)).toContainText("400 Bad Request");
+  await expect(rows(page).nth(1)).toContainText("(1 try)");
+  await expect(rows(page).nth(1)).toContainText("in 6 d"); // seven days are kept
+  await expect(page.getByRole("heading", { level: 2 })).toContainText("(3 of");
+
+  await page.getByRole("button", { name: `Retry ${letters[0]}` }).click();
+  await expect(page.getByRole("status").filter({ hasText: "1 dead letter queued again." })).toBeVisible();
+  await expect(rows(page)).toHaveCount(3);
+  await expect.poll(() => endpoint.received.length).toBe(4);
+
+  await page.getByRole("button", { name: `Clear ${letters[1]}` }).click();
+  await expect(rows(page)).toHaveCount(2);
+  expect((await api.delivery(letters[1] ?? "")).status).toBe("discarded");
+  await page.getByRole("button", { name: "Undo" }).click();
+  await expect(rows(page)).toHaveCount(3);
+  expect((await api.delivery(letters[1] ?? "")).status).toBe("dead_letter");
+
+  await page.getByRole("link", { name: `View ${letters[1]}` }).click();
+  await expect(page).toHaveURL(`/deliveries/${letters[1]}`);
+});
+
+test("what is chosen is retried and cleared together; the menu counts along", async ({ signedIn: page, goto, api, receiver }) => {
+  const { id, letters } = await dead(api, receiver, 4);
+  await goto(`/dead-letters?webhook_id=${id}`);
+  const total = Number(await page.locator("#dead-letter-count").textContent());
+  expect(total).toBeGreaterThanOrEqual(4);
+  await expect(count(page)).toHaveAccessibleDescription(String(total));
+  await expect(page.getByRole("button", { name: "Clear Selected" })).toBeDisabled();
+  await page.getByRole("checkbox", { name: `Select ${letters[0]}` }).check();
+  await page.getByRole("checkbox", { name: `Select ${letters[1]}` }).check();
+  await expect(page.getByText("2 selected")).toBeVisible();
+  await page.getByRole("button", { name: "Clear Selected" }).click();
+  await expect(rows(page)).toHaveCount(3);
+  await expect(page.getByText("0 selected")).toBeVisible();
+  await expect(count(page)).toHaveAccessibleDescription(String(total - 2));
+  await page.getByRole("button", { name: "Undo" }).click();
+  await expect(rows(page)).toHaveCount(5);
+
+  await page.getByRole("checkbox", { name: "Select all on this page" }).check();
+  await expect(page.getByText("4 selected")).toBeVisible();
+  await page.getByRole("button", { name: "Retry Selected" }).click();
+  await expect(page.getByText("No dead letter fits the filters.")).toBeVisible();
+});
+
+test("filters are in the address; what is new waits, what is gone goes", async ({ signedIn: page, goto, api, receiver }) => {
+  const { id, name, letters } = await dead(api, receiver, 2, "task.created");
+  const filter = (label: string) => page.getByRole("form", { name: "Filters" }).getByRole("combobox", { name: label, exact: true });
+  await goto("/dead-letters");
+  await filter("Webhook").selectOption(name);
+  await expect(page).toHaveURL(`/dead-letters?webhook_id=${id}`);
+  await filter("Reason").selectOption({ value: "client" });
+  await filter("Event").selectOption("task.created");
+  await expect(page).toHaveURL(`/dead-letters?webhook_id=${id}&event=task.created&error=client`);
+  await expect(rows(page)).toHaveCount(3);
+  await filter("Reason").selectOption({ value: "dns" });
+  await expect(page.getByText("No dead letter fits the filters.")).toBeVisible();
+  await page.goBack();
+  await expect(rows(page)).toHaveCount(3);
+
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await api.call("DELETE", `/api/v1/dead-letters/${letters[0]}`); // somebody else
+  await expect(rows(page)).toHaveCount(2);
+  const again = receiver.endpoint({ status: 400 });
+  const other = await api.createWebhook({ name: unique("Other"), url: again.url, events: ["task.completed"] });
+  await goto("/dead-letters");
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await api.publish("task.completed", {});
+  await page.getByRole("button", { name: "1 new" }).click();
+  await expect(row(table(page), other.name)).toHaveCount(1);
+});
+
+test("Retry All and Clear All say how many, and are jobs", async ({ signedIn: page, goto, api, receiver, faults }) => {
+  faults.expect(/status of 422/);
+  const { id, name, endpoint } = await dead(api, receiver, 55, "candidate.updated");
+  await goto(`/dead-letters?webhook_id=${id}`);
+  await expect(rows(page)).toHaveCount(51);
+  await page.getByRole("checkbox", { name: "Select all on this page" }).check();
+  await page.getByRole("button", { name: "Select all 55 that match" }).click();
+  await expect(page.getByText("Everything that matches is selected")).toBeVisible();
+  await page.getByRole("button", { name: "Clear Selected" }).click(); // which is too much to be done without asking
+  await expect(page.getByText("Discard 55 dead letters?")).toBeVisible();
+  await page.getByRole("button", { name: "Yes, clear them" }).click();
+  await expect(page.getByRole("textbox", { name: "Confirmation" })).toHaveAttribute("aria-invalid", "true");
+  expect(await api.deadLettersOf(id)).toHaveLength(55);
+  await disclosure(page, "Clear All That Match").click();
+
+  await disclosure(page, "Retry All That Match").click();
+  await expect(page.getByText("Retry 55 dead letters?")).toBeVisible();
+  await page.getByRole("button", { name: "Yes, retry them" }).click();
+  await page.getByRole("link", { name: "Watch it" }).click();
+  await expect(page).toHaveURL("/jobs");
+  const job = row(page, name);
+  await expect(job).toContainText("Retry dead letters");
+  await expect(job).toContainText("Done");
+  await expect(job).toContainText("55 of 55");
+  await expect.poll(() => endpoint.received.length).toBe(110);
+  await page.reload();
+  await expect(job).toContainText("55 of 55");
+});
+
+test("Clear All needs a typed word", async ({ signedIn: page, goto, api, receiver, faults }) => {
+  faults.expect(/status of 422/);
+  const { id } = await dead(api, receiver, 2, "candidate.created");
+  await goto(`/dead-letters?webhook_id=${id}`);
+  await disclosure(page, "Clear All That Match").click();
+  await expect(page.getByText("Discard 2 dead letters?")).toBeVisible();
+  await page.getByRole("button", { name: "Yes, clear them" }).click();
+  await expect(page.getByRole("textbox", { name: "Confirmation" })).toHaveAttribute("aria-invalid", "true");
+  await page.getByRole("textbox", { name: "Confirmation" }).fill("clear");
+  await page.getByRole("button", { name: "Yes, clear them" }).click();
+  await expect(page.getByText("No dead letter fits the filters.")).toBeVisible();
+  expect(await api.deadLettersOf(id)).toEqual([]);
+});
+
+test("by the keyboard: go there, choose, clear, take it back, retry", async ({ signedIn: page, goto, api, receiver }) => {
+  const { id } = await dead(api, receiver, 3, "user.created");
+  await goto("/");
+  await page.keyboard.press("g");
+  await page.keyboard.press("q");
+  await expect(page.getByRole("heading", { level: 1 })).toHaveText("Dead Letter Queue");
+  await goto(`/dead-letters?webhook_id=${id}`);
+  await page.keyboard.press("j");
+  await page.keyboard.press("x");
+  await page.keyboard.press("j");
+  await page.keyboard.press("x");
+  await expect(page.getByText("2 selected")).toBeVisible();
+  await page.getByRole("button", { name: "Clear Selected" }).focus();
+  await page.keyboard.press("Enter");
+  await expect(rows(page)).toHaveCount(2);
+  await page.getByRole("button", { name: "Undo" }).focus();
+  await page.keyboard.press("Enter");
+  await expect(rows(page)).toHaveCount(4);
+  await page.keyboard.press("j");
+  await page.keyboard.press("r");
+  await expect(rows(page)).toHaveCount(3);
+});
+
+test("Replay Failed of a webhook counts first and is a job", async ({ signedIn: page, goto, api, receiver }) => {
+  const { id, name, endpoint } = await dead(api, receiver, 2, "interview.scheduled");
+  await goto(`/webhooks/${id}?tab=deliveries`);
+  await disclosure(page, "Replay Failed").click();
+  await expect(page.getByText("Send 2 failed deliveries again?")).toBeVisible();
+  await page.getByRole("button", { name: "Yes, replay them" }).click();
+  await page.getByRole("link", { name: "Watch it" }).click();
+  await expect(row(page, name)).toContainText("Replay failed");
+  await expect(row(page, name)).toContainText("2 of 2");
+  await expect.poll(() => endpoint.received.length).toBe(4);
+});
+
+test("a paused webhook refuses, and says why", async ({ signedIn: page, goto, api, receiver, faults }) => {
+  faults.expect(/status of 409/);
+  const { id, letters } = await dead(api, receiver, 1, "interview.completed");
+  await api.setState(id, "paused");
+  await goto(`/dead-letters?webhook_id=${id}`);
+  await page.getByRole("button", { name: `Retry ${letters[0]}` }).click();
+  await expect(page.getByRole("alert").filter({ hasText: "The webhook is paused; enable it first." })).toBeVisible();
+  await expect(rows(page)).toHaveCount(2);
+});
