@@ -118,7 +118,7 @@ fn dead_letters(count: i64) -> AnyView {
             <h2 id="dead-letters">"Dead Letter Queue"</h2>
             <p class="num">"Current DLQ items: " <strong>{count}</strong></p>
             <div>
-                <a class="btn btn-sm" href="/deliveries?status=dead_letter">
+                <a class="btn btn-sm" href="/dead-letters">
                     "View DLQ"
                 </a>
             </div>

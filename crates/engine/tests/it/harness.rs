@@ -26,7 +26,7 @@ use tokio::{
 };
 
 /// Longest wait for anything that must happen.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_mins(1);
 
 /// What the receiver does with one request.
 #[derive(Clone, Debug)]
