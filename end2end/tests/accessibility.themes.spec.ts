@@ -142,7 +142,7 @@ test("live rows that wait, opened tries, an opened request", async ({ signedIn: 
   await expectAccessible(page);
 
   await goto(`/deliveries/${world.deadLetter}`);
-  await page.getByText("#1").click();
+  await page.locator(".try-number").first().click();
   await page.getByText("Raw").first().click();
   await expectAccessible(page);
 

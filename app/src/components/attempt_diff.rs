@@ -32,7 +32,7 @@ pub fn attempt_diff(first: &Attempt, second: &Attempt) -> AnyView {
             })
             .collect_view();
         view! {
-            <pre class="code code-wrap" tabindex="0" aria-label=format!("Response body of attempt {number}")>
+            <pre class="code code-wrap" role="group" tabindex="0" aria-label=format!("Response body of attempt {number}")>
                 {lines}
             </pre>
         }

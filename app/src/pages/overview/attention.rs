@@ -73,9 +73,8 @@ fn line(Item { id, name, failing, dead_letters }: Item, state: ServerAction<SetW
         }
     };
     let letters = (dead_letters > 0).then(|| count(dead_letters, "dead letter", "dead letters"));
-    let letters_link = letters
-        .as_ref()
-        .map(|_| link(format!("/dead-letters?webhook_id={id}"), "Dead letters", "inbox"));
+    let letters_link =
+        letters.as_ref().map(|_| link(format!("/dead-letters?webhook_id={id}"), "Dead letters", "inbox"));
     let enable_label = format!("Enable {name}");
     let enable = (is_disabled && may(Permission::WriteWebhooks)).then(|| {
         view! {
