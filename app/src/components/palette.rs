@@ -38,7 +38,7 @@ fn by_id(text: &str) -> Option<Command> {
 fn fixed() -> Vec<Command> {
     let pages = places().map(|place| Command::new(place.title, "Go to", place.href.to_owned(), place.icon));
     let new = Command::new("New Webhook", "Create", "/webhooks/new".to_owned(), "plus");
-    let failed = Command::new("Failures by reason", "Deliveries", "/deliveries?view=failures".to_owned(), "alert");
+    let failed = Command::new("Failures by cause", "Deliveries", "/deliveries?view=failures".to_owned(), "alert");
     pages.chain([new, failed]).collect()
 }
 
