@@ -1,5 +1,6 @@
 //! Administration as its callers see it: permissions, words, secrets, sessions, keys, webhooks, the Inspector. On a real
-//! SQLite file, with a clock that is moved by hand and a seeded generator.
+//! SQLite file, with a clock that is moved by hand and a seeded generator. One list of cases over one small harness, and long
+//! because there are many rules.
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on should stop where it is")]
 
 use std::sync::Arc;

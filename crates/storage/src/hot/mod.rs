@@ -3,6 +3,8 @@
 //! A delivery that must be sent has a row in `queue`. The row is leased by writing a node's id into it. Every verb that
 //! ends a lease compares that id, so a node that was given up for dead changes nothing when it comes back: its rows
 //! have another owner by then, and it learns so from the answer.
+//!
+//! Long because the verbs and their words belong side by side: one protocol, of which each database's file is a translation.
 
 mod postgres;
 mod sqlite;

@@ -1,5 +1,6 @@
 //! Random sequences of what happens to deliveries, on both databases and in a model of a few lines. After every step the
-//! queue, the deliveries, the dead letters and their counts must be what the model says.
+//! queue, the deliveries, the dead letters and their counts must be what the model says. Long because a step, what it does
+//! to the database and what it does to the model are read together.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
