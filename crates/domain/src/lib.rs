@@ -5,6 +5,7 @@
 //! added here is paid for by every page load.
 
 pub mod api;
+pub mod catalogue;
 pub mod delivery;
 mod durations;
 mod event_type;
