@@ -8,6 +8,7 @@ mod accept;
 mod actor;
 mod api_keys;
 mod audit;
+mod catalogue;
 mod clock;
 mod dead_letters;
 mod deliver;
@@ -46,6 +47,7 @@ use std::{
 };
 
 pub use actor::{Actor, Who};
+pub use catalogue::Catalogue;
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
 pub use dead_letters::Handled;
 use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError};

@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use field::{Choice, Config, Field, FieldKind, Words, validate_config};
+pub use field::{Choice, Config, Field, FieldKind, Words, is_email, is_host, validate_config};
 pub use kind::{Category, IntegrationType};
 pub use probe::{Probe, Template};
 
@@ -64,6 +64,8 @@ pub struct Provider {
     /// What its errors mean, the most specific first.
     #[serde(default)]
     pub troubles: Vec<Trouble>,
+    /// How people get by while it is down: "Switch to the backup provider".
+    pub fallback: String,
     /// First steps when it fails; an integration's own runbook begins with them.
     #[serde(default)]
     pub runbook: Vec<String>,
@@ -97,8 +99,8 @@ pub enum ConnectionKind {
 pub struct ProviderEvents {
     /// How its requests are verified.
     pub scheme: EventScheme,
-    /// Which events it can send.
-    pub events: Vec<Choice>,
+    /// The field whose options are the events that it can send.
+    pub events_field: String,
     /// The secret field that verifies its requests.
     pub key_field: String,
 }
@@ -132,10 +134,84 @@ pub struct Trouble {
     /// A text that the provider's answer must contain, when only then; compared without case.
     #[serde(default)]
     pub contains: Option<String>,
-    /// What it means, in a sentence.
+    /// What it means, in a sentence. `{name}` stands for the value of a field.
     pub meaning: String,
-    /// What to do, each a step.
-    pub steps: Vec<String>,
+    /// What to do, in this order.
+    pub steps: Vec<Step>,
+}
+
+/// One thing to do about a trouble: "[Test Network] - Can server reach smtp.sendgrid.net?" (UC §5).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Step {
+    /// What a button beside it does; without one, it is for people to do.
+    #[serde(default)]
+    pub action: Option<Action>,
+    /// The words on the button. In a file, only where they differ from those of the action.
+    #[serde(default)]
+    pub label: String,
+    /// The question that it answers, or what to do. `{name}` stands for the value of a field.
+    pub text: String,
+}
+
+impl Trouble {
+    /// The same with the values of fields written in; what has no value is called by its name.
+    #[must_use]
+    pub fn filled(&self, values: &BTreeMap<String, String>) -> Self {
+        let write = |text: &str| fill(text, values).unwrap_or_else(|| text.replace(['{', '}'], ""));
+        let mut trouble = self.clone();
+        trouble.meaning = write(&trouble.meaning);
+        for step in &mut trouble.steps {
+            step.text = write(&step.text);
+        }
+        trouble
+    }
+}
+
+/// What can be done about a trouble without leaving the page, or where a link leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Action {
+    /// Opens [`Provider::status_page`].
+    StatusPage,
+    /// Opens [`Provider::keys_page`], or the form where the key is entered.
+    VerifyKey,
+    /// Resolves the host and connects to it.
+    TestNetwork,
+    /// Connects to the port.
+    CheckFirewall,
+    /// Opens the integration's log at its errors.
+    ViewLogs,
+    /// Makes the backup of the failover group the active one.
+    SwitchToBackup,
+    /// Probes at once.
+    Reconnect,
+    /// Opens the integration's form.
+    Configure,
+    /// Opens [`Provider::docs`].
+    Docs,
+    /// Opens [`Provider::support`].
+    Support,
+}
+
+impl Action {
+    /// The words on its button (UC §5).
+    pub fn label(self, provider: &str) -> String {
+        match self {
+            Self::StatusPage => format!("Check {provider} Status Page"),
+            Self::VerifyKey => "Verify API Key".to_owned(),
+            Self::TestNetwork => "Test Network".to_owned(),
+            Self::CheckFirewall => "Check Firewall".to_owned(),
+            Self::ViewLogs => "View Error Logs".to_owned(),
+            Self::SwitchToBackup => "Switch to Backup".to_owned(),
+            Self::Reconnect => "Reconnect".to_owned(),
+            Self::Configure => "Check Settings".to_owned(),
+            Self::Docs => "Open Documentation".to_owned(),
+            Self::Support => "Contact Support".to_owned(),
+        }
+    }
 }
 
 impl Provider {
@@ -272,15 +348,35 @@ pub fn rate_limited(retry_after_s: u32) -> String {
     format!("Rate limit exceeded. Retry in {retry_after_s} seconds.")
 }
 
-/// Fills `{name}` in a template from the values of fields. `None` when a value is missing.
+/// Fills `{name}` in a template from the values of fields. `None` when a value is missing. Braces around anything else
+/// than a field's name are themselves.
 pub fn fill(template: &str, values: &BTreeMap<String, String>) -> Option<String> {
+    fill_with(template, |name| values.get(name).cloned())
+}
+
+/// The same for a template that is JSON: a value is written as what stands between the quotes of a string.
+pub fn fill_json(template: &str, values: &BTreeMap<String, String>) -> Option<String> {
+    fill_with(template, |name| {
+        let quoted = serde_json::Value::from(values.get(name)?.as_str()).to_string();
+        Some(quoted[1..quoted.len() - 1].to_owned())
+    })
+}
+
+fn fill_with(template: &str, value: impl Fn(&str) -> Option<String>) -> Option<String> {
+    let is_name = |text: &str| {
+        !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_')
+    };
     let mut filled = String::new();
     let mut rest = template;
     while let Some((before, after)) = rest.split_once('{') {
-        let (name, behind) = after.split_once('}')?;
         filled.push_str(before);
-        filled.push_str(values.get(name)?);
-        rest = behind;
+        if let Some((name, behind)) = after.split_once('}').filter(|(name, _)| is_name(name)) {
+            filled.push_str(&value(name)?);
+            rest = behind;
+        } else {
+            filled.push('{');
+            rest = after;
+        }
     }
     filled.push_str(rest);
     Some(filled)
@@ -312,6 +408,9 @@ mod tests {
         let values = BTreeMap::from([("host".to_owned(), "a.b".to_owned()), ("key".to_owned(), "k{x}".to_owned())]);
         assert_eq!(fill("https://{host}/v1?k={key}", &values).as_deref(), Some("https://a.b/v1?k=k{x}"));
         assert_eq!(fill("{missing}", &values), None);
-        assert_eq!(fill("{open", &values), None);
+        assert_eq!(fill("{open", &values).as_deref(), Some("{open"));
+        assert_eq!(fill(r#"{} {"a":"{key}"}"#, &values).as_deref(), Some(r#"{} {"a":"k{x}"}"#));
+        let values = BTreeMap::from([("key".to_owned(), "a\"b\\".to_owned())]);
+        assert_eq!(fill_json(r#"{"a":"{key}"}"#, &values).as_deref(), Some(r#"{"a":"a\"b\\"}"#));
     }
 }

@@ -20,7 +20,7 @@ pub enum Probe {
         /// `GET`, unless it says otherwise.
         #[serde(default = "get")]
         method: String,
-        /// Where to.
+        /// Where to; values are written into it as they are.
         url: Template,
         /// Headers, such as `Authorization`.
         #[serde(default)]
@@ -28,12 +28,18 @@ pub enum Probe {
         /// User name and password of basic authentication.
         #[serde(default)]
         basic: Option<(Template, Template)>,
-        /// A body, sent as JSON unless a header says otherwise.
+        /// A body, sent as JSON unless a header says otherwise; filled by [`super::fill_json`].
         #[serde(default)]
         body: Option<Template>,
+        /// A body of names and values, sent as `application/x-www-form-urlencoded`; instead of `body`.
+        #[serde(default)]
+        form: BTreeMap<String, Template>,
         /// Other statuses that are good, such as the 400 of a request that is refused only for being empty.
         #[serde(default)]
         also_good: Vec<u16>,
+        /// Where this is not empty, an `also_good` status is good only if the answer contains one of these texts.
+        #[serde(default)]
+        good_texts: Vec<String>,
     },
     /// A signed HEAD of a bucket, with the fields `endpoint`, `region`, `bucket`, `access_key_id` and
     /// `secret_access_key`.
