@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use field::{Choice, Config, Field, FieldKind, Words, validate_config};
+pub use field::{Choice, Config, Field, FieldKind, Words, is_email, is_host, validate_config};
 pub use kind::{Category, IntegrationType};
 pub use probe::{Probe, Template};
 
