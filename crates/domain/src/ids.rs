@@ -146,6 +146,12 @@ ids! {
     InspectorRequestId = "req";
     /// One entry of the audit log.
     AuditId = "aud";
+    /// A configured provider.
+    IntegrationId = "int";
+    /// One entry of an integration's log.
+    LogEntryId = "log";
+    /// Something that somebody should look at.
+    AlertId = "alt";
     /// One run of one process: it owns leases, and a restart is another node.
     NodeId = "nod";
 }

@@ -4,13 +4,16 @@
 //! to WASM as it is, so the browser checks a form with the very functions and words of the server, and every dependency
 //! added here is paid for by every page load.
 
+mod alert;
 pub mod api;
 pub mod catalogue;
 pub mod delivery;
 mod durations;
 mod event_type;
 mod filter;
+pub mod health;
 mod ids;
+mod integration;
 mod options;
 mod permission;
 mod retry;
@@ -18,14 +21,17 @@ mod text;
 mod time;
 mod validation;
 mod webhook;
+mod words;
 
+pub use alert::{AlertRule, AlertSettings, AlertState, Channel, Severity, Transition};
 pub use durations::{duration_percentile_ms, duration_slot};
 pub use event_type::{Category, EventPattern, EventType, is_event_type_name};
 pub use filter::{Condition, Filter, Operator};
 pub use ids::{
-    ApiKeyId, AuditId, DeliveryId, EventId, IdError, InspectorRequestId, JobId, MemberId, NodeId, OrganizationId,
-    PublicId, SourceId, WebhookId,
+    AlertId, ApiKeyId, AuditId, DeliveryId, EventId, IdError, InspectorRequestId, IntegrationId, JobId, LogEntryId,
+    MemberId, NodeId, OrganizationId, PublicId, SourceId, WebhookId,
 };
+pub use integration::{IntegrationDraft, IntegrationState, IntegrationStatus, SECRET_AGE_DAYS, SecretSource};
 pub use options::{DeliveryOptions, Retention};
 pub use permission::{Permission, Role, Scope, Scopes};
 pub use retry::{Backoff, Jitter, RetryOn, RetryPolicy, RetryPreset, RetryTime};

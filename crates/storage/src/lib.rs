@@ -1,5 +1,6 @@
 #![doc = include_str!("../README.md")]
 
+mod alerts;
 mod api_keys;
 mod audit;
 mod columns;
@@ -9,10 +10,13 @@ mod deliveries;
 mod error;
 mod event_types;
 mod events;
+mod health;
 mod hot;
 mod inspector;
+mod integrations;
 mod jobs;
 mod keyset;
+mod logs;
 mod members;
 mod organizations;
 mod replays;
@@ -27,13 +31,17 @@ mod webhook_secrets;
 mod webhooks;
 mod writer;
 
+pub use alerts::{AlertAct, DueNotice, NewAlert, Notice};
 pub use api_keys::ApiKeyRow;
 pub use audit::NewAudit;
 pub use dead_letters::{DeadLetterRow, Moved};
 pub use error::{Result, StoreError};
+pub use health::{DueCheck, NewFinding, Recorded};
 pub use hot::{Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, Pulse, Settled, Settlement};
 pub use inspector::NewInspectorRequest;
+pub use integrations::{IntegrationRow, SealedSecrets};
 pub use jobs::{Advance, BATCH, Cancellation, MissingEvent, NewJob, Span, TakenJob};
+pub use logs::NewLogEntry;
 pub use members::MemberRow;
 pub use organizations::OrganizationRow;
 pub use replays::{EditedEvent, QueuedDelivery};

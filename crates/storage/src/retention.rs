@@ -66,7 +66,7 @@ pub enum Grain {
 }
 
 impl Grain {
-    const fn minutes(self) -> i64 {
+    pub(crate) const fn minutes(self) -> i64 {
         match self {
             Self::Minute => 1,
             Self::Hour => 60,

@@ -1,14 +1,17 @@
 //! What goes over the wire: the same types for the REST API and for the screens.
 
+mod alerts;
 mod dead_letters;
 mod error;
 mod figures;
 mod filters;
 mod inspector;
+mod integrations;
 mod jobs;
 mod signature;
 mod views;
 
+pub use alerts::{Alert, AlertQuery, Snooze};
 pub use dead_letters::{
     DeadLetter, DeadLetterChoice, DeadLetterCount, DeadLetterFilter, DeadLetterIds, DeadLetterQuery, DeadLetterSummary,
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
@@ -17,6 +20,11 @@ pub use error::{ApiError, ErrorCode};
 pub use figures::{DayTries, FailingWebhook, FailureGroup, Failures, HourFigures, Overview, TryFigures};
 pub use filters::{CodeClass, TimeRange};
 pub use inspector::InspectorResponse;
+pub use integrations::{
+    ActionKind, CheckResult, Diagnosis, DiagnosisKind, HealthFigures, HealthHour, HealthReport, Integration,
+    IntegrationQuery, IntegrationSummary, LogEntry, LogKind, LogLevel, LogQuery, RunbookDraft, RunbookStep, SecretMark,
+    SuggestedAction,
+};
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
 pub use signature::{SignatureFinding, SignatureQuestion, SignatureScheme, SignatureSlip, SignedWith};
 pub use views::{

@@ -559,10 +559,16 @@ impl Store {
         }
     }
 
-    /// Forgets a node that stopped in good order.
+    /// Forgets a node that stopped in good order, and gives back what it still held of checks and notices.
     pub async fn unregister(&self, node: NodeId) -> Result<()> {
         writing!(self, conn => {
-            sqlx::query("delete from nodes where id = $1").bind(node.uuid()).execute(&mut *conn).await?;
+            for statement in [
+                "update integration_health set node_id = null where node_id = $1",
+                "update notices set node_id = null where node_id = $1",
+                "delete from nodes where id = $1",
+            ] {
+                sqlx::query(statement).bind(node.uuid()).execute(&mut *conn).await?;
+            }
             Ok(())
         })
     }

@@ -225,7 +225,13 @@ pub(super) async fn reap(pool: &PgPool) -> Result<u64> {
         0
     } else {
         let leases = sqlx::query(include_str!("../../sql/postgres/reap_leases.sql")).execute(&mut *transaction).await?;
-        sqlx::query(include_str!("../../sql/postgres/reap_jobs.sql")).execute(&mut *transaction).await?;
+        for work in [
+            include_str!("../../sql/postgres/reap_jobs.sql"),
+            include_str!("../../sql/postgres/reap_checks.sql"),
+            include_str!("../../sql/postgres/reap_notices.sql"),
+        ] {
+            sqlx::query(work).execute(&mut *transaction).await?;
+        }
         leases.rows_affected()
     };
     transaction.commit().await?;

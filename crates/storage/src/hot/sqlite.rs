@@ -459,6 +459,9 @@ async fn add_to_health(conn: &mut SqliteConnection, counted: &[&Settlement]) -> 
 }
 
 pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<u64> {
-    sqlx::query("update jobs set node_id = null where state = 'running'").execute(&mut *conn).await?;
+    for work in ["jobs", "integration_health", "notices"] {
+        let text = format!("update {work} set node_id = null where node_id is not null");
+        sqlx::query(sqlx::AssertSqlSafe(text)).execute(&mut *conn).await?;
+    }
     Ok(sqlx::query("update queue set node_id = null where node_id is not null").execute(conn).await?.rows_affected())
 }

@@ -8,6 +8,7 @@ mod cold;
 mod dead_letters;
 mod filters;
 mod hot;
+mod integrations;
 mod jobs;
 mod model;
 mod retention;
