@@ -133,3 +133,6 @@ create table notices (
     primary key (alert_id, transition, channel, target, round)
 );
 create index notices_due on notices (due_at) where due_at is not null;
+
+-- When somebody last looked for what alerts are raised about: milliseconds.
+insert into meta (name, value) values ('watched_at', '0');

@@ -155,6 +155,7 @@ pub fn engine_config(
         allow_networks: config.allow_networks.clone(),
         proxy: config.proxy.clone(),
         master_key: master_key(config, entropy)?,
+        secret_folders: config.secret_folders.clone(),
         header_prefix: config.header_prefix.clone(),
         in_flight: 2_048,
         webhook_requests: 64,

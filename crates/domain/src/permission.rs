@@ -38,13 +38,21 @@ impl Role {
     pub const fn may(self, permission: Permission) -> bool {
         use Permission as P;
         let least = match permission {
-            P::ReadWebhooks | P::ReadDeliveries | P::ReadEvents | P::ReadSources | P::ReadInspector => Self::Viewer,
-            P::SendEvents | P::TestWebhooks | P::ReplayDeliveries | P::ClearInspector => Self::Operator,
+            P::ReadWebhooks
+            | P::ReadDeliveries
+            | P::ReadEvents
+            | P::ReadSources
+            | P::ReadInspector
+            | P::ReadIntegrations => Self::Viewer,
+            P::SendEvents | P::TestWebhooks | P::ReplayDeliveries | P::ClearInspector | P::OperateIntegrations => {
+                Self::Operator
+            }
             P::WriteWebhooks
             | P::WriteSettings
             | P::WriteSources
             | P::WriteEventTypes
             | P::ReadSecrets
+            | P::WriteIntegrations
             | P::ManageApiKeys
             | P::ReadAudit => Self::Admin,
             P::ManageMembers => Self::Owner,
@@ -102,13 +110,19 @@ pub enum Permission {
     ManageApiKeys,
     /// Read the audit log.
     ReadAudit,
+    /// See integrations, their health, logs and alerts, without their secrets.
+    ReadIntegrations,
+    /// Add, change, enable, disable, delete integrations; clear their logs.
+    WriteIntegrations,
+    /// Test and check integrations, keep their runbooks, act on alerts.
+    OperateIntegrations,
     /// Add, change, remove members.
     ManageMembers,
 }
 
 impl Permission {
     /// Every permission, for tests that walk all of them.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 20] = [
         Self::ReadWebhooks,
         Self::WriteWebhooks,
         Self::WriteSettings,
@@ -125,6 +139,9 @@ impl Permission {
         Self::ClearInspector,
         Self::ManageApiKeys,
         Self::ReadAudit,
+        Self::ReadIntegrations,
+        Self::WriteIntegrations,
+        Self::OperateIntegrations,
         Self::ManageMembers,
     ];
 }
@@ -142,6 +159,12 @@ pub enum Scope {
     /// Read and change webhooks, test, replay.
     #[serde(rename = "webhooks:write")]
     WebhooksWrite,
+    /// Read integrations, their health, logs and alerts.
+    #[serde(rename = "integrations:read")]
+    IntegrationsRead,
+    /// Read, change and test integrations; act on alerts.
+    #[serde(rename = "integrations:write")]
+    IntegrationsWrite,
     /// All that an admin may.
     #[serde(rename = "admin")]
     Admin,
@@ -149,7 +172,14 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes, the narrowest first.
-    pub const ALL: [Self; 4] = [Self::EventsWrite, Self::WebhooksRead, Self::WebhooksWrite, Self::Admin];
+    pub const ALL: [Self; 6] = [
+        Self::EventsWrite,
+        Self::WebhooksRead,
+        Self::WebhooksWrite,
+        Self::IntegrationsRead,
+        Self::IntegrationsWrite,
+        Self::Admin,
+    ];
 
     /// As stored and as sent.
     pub const fn as_str(self) -> &'static str {
@@ -157,6 +187,8 @@ impl Scope {
             Self::EventsWrite => "events:write",
             Self::WebhooksRead => "webhooks:read",
             Self::WebhooksWrite => "webhooks:write",
+            Self::IntegrationsRead => "integrations:read",
+            Self::IntegrationsWrite => "integrations:write",
             Self::Admin => "admin",
         }
     }
@@ -167,6 +199,8 @@ impl Scope {
             Self::EventsWrite => "Publish events",
             Self::WebhooksRead => "Read webhooks, deliveries and events",
             Self::WebhooksWrite => "Read and change webhooks, send tests, replay deliveries",
+            Self::IntegrationsRead => "Read integrations, their health, logs and alerts",
+            Self::IntegrationsWrite => "Read, change and test integrations, act on alerts",
             Self::Admin => "Everything an admin may do",
         }
     }
@@ -182,6 +216,10 @@ impl Scope {
             Self::WebhooksWrite => {
                 Self::WebhooksRead.may(permission)
                     || matches!(permission, P::WriteWebhooks | P::TestWebhooks | P::ReplayDeliveries)
+            }
+            Self::IntegrationsRead => matches!(permission, P::ReadIntegrations),
+            Self::IntegrationsWrite => {
+                matches!(permission, P::ReadIntegrations | P::WriteIntegrations | P::OperateIntegrations)
             }
             Self::Admin => Role::Admin.may(permission),
         }

@@ -6,6 +6,7 @@
 
 mod accept;
 mod actor;
+mod alerts;
 mod api_keys;
 mod audit;
 mod catalogue;
@@ -18,8 +19,10 @@ mod event_types;
 mod events;
 pub mod http;
 mod inspector;
+mod integrations;
 mod jobs;
 mod live;
+mod logs;
 mod members;
 mod metrics;
 mod overview;
@@ -33,6 +36,7 @@ mod sessions;
 mod setup;
 pub mod signature;
 mod signature_check;
+mod smtp;
 mod sources;
 mod webhooks;
 
@@ -41,7 +45,7 @@ use std::{
     net::SocketAddr,
     sync::{
         Arc, Mutex, PoisonError, RwLock,
-        atomic::{AtomicI64, AtomicU32, AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicI64, AtomicU32, AtomicU64, Ordering},
     },
     time::{Duration, Instant},
 };
@@ -98,6 +102,8 @@ pub struct EngineConfig {
     pub proxy: Option<http::Proxy>,
     /// Encrypts what is secret at rest.
     pub master_key: MasterKey,
+    /// Folders whose files integrations may refer to for their secrets.
+    pub secret_folders: Vec<std::path::PathBuf>,
     /// Begins the names of the headers that are not of Standard Webhooks, such as `X-InTime`.
     pub header_prefix: String,
     /// Tries to all webhooks that are in flight: begun, and their outcome not stored.
@@ -140,6 +146,7 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) keyring: Keyring,
+    pub(crate) providers: Catalogue,
     pub(crate) client: Client,
     pub(crate) catalogue: event_types::Catalogue,
     pub(crate) routing: routing::Table,
@@ -174,6 +181,10 @@ pub(crate) struct Inner {
     claimer: Notify,
     pacer: Notify,
     jobber: Notify,
+    checker: Notify,
+    /// Results of health checks could not be stored: their checks are still taken by this node.
+    checks_lost: AtomicBool,
+    notifier: Notify,
     pruner: Notify,
     /// Tasks that send.
     tasks: TaskTracker,
@@ -285,6 +296,7 @@ impl Engine {
             keyring,
             client,
             catalogue: event_types::Catalogue::built_in(),
+            providers: Catalogue::built_in()?,
             routing: routing::Table::new(),
             live: live::Hub::new(),
             metrics: Counters::default(),
@@ -308,6 +320,9 @@ impl Engine {
             claimer: Notify::new(),
             pacer: Notify::new(),
             jobber: Notify::new(),
+            checker: Notify::new(),
+            checks_lost: AtomicBool::new(false),
+            notifier: Notify::new(),
             pruner: Notify::new(),
             tasks: TaskTracker::new(),
             workers: TaskTracker::new(),
@@ -331,6 +346,9 @@ impl Engine {
         inner.workers.spawn(deliver::take_stock(Arc::clone(inner)));
         inner.workers.spawn(deliver::probe(Arc::clone(inner)));
         inner.workers.spawn(jobs::run(Arc::clone(inner)));
+        inner.workers.spawn(integrations::run(Arc::clone(inner)));
+        inner.workers.spawn(alerts::watch(Arc::clone(inner)));
+        inner.workers.spawn(alerts::notify(Arc::clone(inner)));
         inner.workers.spawn(retention::run(Arc::clone(inner)));
         inner.workers.spawn(follow_routing(Arc::clone(inner)));
         inner.workers.spawn(listen(Arc::clone(inner)));

@@ -30,6 +30,10 @@ pub enum LiveEvent {
     DeadLetters,
     /// A webhook was disabled or enabled by what its endpoint answers, and is treated so from now on.
     Webhooks,
+    /// Integrations, their health or their logs changed.
+    Integrations,
+    /// Alerts opened, ended, or somebody said something of them.
+    Alerts,
     /// A job began, came further or ended.
     Job {
         /// The job as it is now.

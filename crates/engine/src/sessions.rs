@@ -116,6 +116,18 @@ impl Doorkeeper {
 impl Engine {
     /// Begins a session for whoever knows the password.
     pub async fn sign_in(&self, email: &str, password: &str, origin: &Origin) -> Result<NewSession> {
+        let Some(row) = self.member_with(email, password).await? else {
+            return Err(ApiError::new(ErrorCode::Unauthorized, "Email or password is incorrect"));
+        };
+        self.begin_session(row.organization_id, row.member, origin).await
+    }
+
+    /// Whether it is the password of whoever signs in with `email`. Wrong ones count as failed sign-ins.
+    pub(crate) async fn is_password_of(&self, email: &str, password: &str) -> Result<bool> {
+        Ok(self.member_with(email, password).await?.is_some())
+    }
+
+    async fn member_with(&self, email: &str, password: &str) -> Result<Option<storage::MemberRow>> {
         let email = normal_email(email);
         let address = secrets::token_hash(&email);
         self.inner.doorkeeper.knock(address, self.now()).map_err(|wait_ms| {
@@ -129,11 +141,10 @@ impl Engine {
             let _place = self.inner.doorkeeper.hashing().await;
             secrets::is_password(Secret::new(password), hash).await
         };
-        let Some(row) = found.filter(|_| is_right) else {
-            return Err(ApiError::new(ErrorCode::Unauthorized, "Email or password is incorrect"));
-        };
-        self.inner.doorkeeper.forgive(address);
-        self.begin_session(row.organization_id, row.member, origin).await
+        if is_right {
+            self.inner.doorkeeper.forgive(address);
+        }
+        Ok(found.filter(|_| is_right))
     }
 
     /// Who has this session; `None` when it is over.

@@ -45,6 +45,7 @@ impl House {
             allow_networks: vec![],
             proxy: None,
             master_key: MasterKey::generate(&*entropy),
+            secret_folders: Vec::new(),
             header_prefix: "X-InTime".into(),
             in_flight: 8,
             webhook_requests: 4,

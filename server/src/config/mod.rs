@@ -45,6 +45,8 @@ pub struct Config {
     pub proxy: Option<Proxy>,
     /// Base64 of the key that encrypts stored secrets; by default kept in the data folder.
     pub master_key: Option<String>,
+    /// Folders whose files integrations may refer to for their secrets.
+    pub secret_folders: Vec<PathBuf>,
     /// Beginning of the product's own delivery headers.
     pub header_prefix: String,
     /// The first owner's e-mail address and password.
@@ -89,6 +91,7 @@ impl TryFrom<&Settings> for Config {
             allow_networks: settings.parse_optional("allow_networks", parse_networks)?.unwrap_or_default(),
             proxy: settings.parse_optional("proxy", |value| Proxy::parse(value).map_err(|error| error.to_string()))?,
             master_key: settings.parse_optional("master_key", text)?,
+            secret_folders: settings.parse("secret_folders", parse_folders)?,
             header_prefix: settings.parse("header_prefix", parse_header_prefix)?,
             bootstrap_owner,
             bootstrap_api_key: settings.parse_optional("bootstrap_api_key", |value| {
@@ -122,6 +125,21 @@ fn parse_public_url(value: &str) -> Result<String, String> {
         return Err(expected());
     }
     Ok(value.trim_end_matches('/').to_owned())
+}
+
+fn parse_folders(value: &str) -> Result<Vec<PathBuf>, String> {
+    let folders = value.split(',').map(str::trim).filter(|folder| !folder.is_empty());
+    folders
+        .map(
+            |folder| {
+                if folder.starts_with('/') {
+                    Ok(folder.into())
+                } else {
+                    Err(format!("{folder} is not an absolute path"))
+                }
+            },
+        )
+        .collect()
 }
 
 fn parse_networks(value: &str) -> Result<Vec<IpNet>, String> {

@@ -21,7 +21,7 @@ const DEFAULT_FILE: &str = "signalbox.toml";
 const ENVIRONMENT_PREFIX: &str = "SIGNALBOX_";
 
 /// Every setting there is.
-pub(super) const KEYS: [&str; 13] = [
+pub(super) const KEYS: [&str; 14] = [
     "listen",
     "data_dir",
     "database_url",
@@ -29,6 +29,7 @@ pub(super) const KEYS: [&str; 13] = [
     "allow_networks",
     "proxy",
     "master_key",
+    "secret_folders",
     "header_prefix",
     "bootstrap_email",
     "bootstrap_password",

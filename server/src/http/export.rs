@@ -12,11 +12,11 @@ use axum::{
 use bytes::Bytes;
 use domain::{
     Timestamp,
-    api::{ApiError, Delivery, DeliveryQuery, Page},
+    api::{ApiError, Delivery, DeliveryQuery, LogEntry, LogQuery, Page},
 };
 use engine::{Actor, Engine};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use utoipa::{
     IntoParams, PartialSchema as _, ToSchema,
     openapi::path::{Parameter, ParameterBuilder, ParameterIn},
@@ -24,9 +24,6 @@ use utoipa::{
 
 /// Rows that are read at once: the most that a page may have.
 const ROWS: u32 = 200;
-/// The columns of a CSV file.
-const COLUMNS: &str = "id,created_at,event,event_id,webhook_id,webhook_name,status,kind,attempts,response_status,error,\
-    duration_ms,next_attempt_at,finished_at,replay_of\r\n";
 
 /// How a file is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
@@ -41,14 +38,14 @@ pub enum Format {
 
 /// The conditions of a list, without its pages.
 #[derive(Debug, Deserialize)]
-pub struct Conditions {
+pub struct Conditions<Q> {
     #[serde(flatten)]
-    pub query: DeliveryQuery,
+    pub query: Q,
 }
 
-impl IntoParams for Conditions {
+impl<Q: IntoParams> IntoParams for Conditions<Q> {
     fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
-        let mut parameters = DeliveryQuery::into_params(place);
+        let mut parameters = Q::into_params(place);
         parameters.retain(|parameter| !matches!(&*parameter.name, "limit" | "cursor"));
         parameters
     }
@@ -56,13 +53,13 @@ impl IntoParams for Conditions {
 
 /// What is exported, and how.
 #[derive(Debug, Deserialize)]
-pub struct ExportQuery {
+pub struct ExportQuery<Q> {
     pub format: Format,
     #[serde(flatten)]
-    pub conditions: Conditions,
+    pub conditions: Conditions<Q>,
 }
 
-impl IntoParams for ExportQuery {
+impl<Q: IntoParams> IntoParams for ExportQuery<Q> {
     fn into_params(place: impl Fn() -> Option<ParameterIn>) -> Vec<Parameter> {
         let format = ParameterBuilder::new()
             .name("format")
@@ -71,48 +68,92 @@ impl IntoParams for ExportQuery {
             .description(Some("How the file is written."))
             .schema(Some(Format::schema()))
             .build();
-        std::iter::once(format).chain(Conditions::into_params(place)).collect()
+        std::iter::once(format).chain(Conditions::<Q>::into_params(place)).collect()
     }
+}
+
+/// What can be a row of a file.
+trait Row: Serialize + Send + 'static {
+    /// The names of the columns.
+    const COLUMNS: &'static str;
+    /// What is in them.
+    fn cells(&self) -> Vec<String>;
 }
 
 /// Deliveries as a file, the newest first.
 pub async fn deliveries(
     engine: Engine,
     actor: Actor,
-    ExportQuery { format, conditions }: ExportQuery,
+    ExportQuery { format, conditions }: ExportQuery<DeliveryQuery>,
 ) -> Result<Response, ApiError> {
-    let day = engine.now().to_string()[..10].to_owned();
+    let day = day(&engine);
     // A range ends when the export begins: its beginning must not move from page to page.
     let query = DeliveryQuery { limit: Some(ROWS), ..engine.since(conditions.query) };
-    let first = engine.deliveries(&actor, query.clone()).await?;
-    let later = stream::try_unfold(first.next_cursor.clone(), move |cursor| {
+    file(format, &format!("deliveries-{day}"), move |cursor| {
         let (engine, actor, query) = (engine.clone(), actor.clone(), query.clone());
-        async move {
-            let Some(cursor) = cursor else { return Ok::<_, ApiError>(None) };
-            let page = engine.deliveries(&actor, DeliveryQuery { cursor: Some(cursor), ..query }).await?;
-            let next = page.next_cursor.clone();
-            Ok(Some((page, next)))
-        }
+        async move { engine.deliveries(&actor, DeliveryQuery { cursor, ..query }).await }
+    })
+    .await
+}
+
+/// Logs of integrations as a file, the newest first.
+pub async fn logs(
+    engine: Engine,
+    actor: Actor,
+    ExportQuery { format, conditions }: ExportQuery<LogQuery>,
+) -> Result<Response, ApiError> {
+    let day = day(&engine);
+    let query = LogQuery { limit: Some(ROWS), ..conditions.query };
+    file(format, &format!("logs-{day}"), move |cursor| {
+        let (engine, actor, query) = (engine.clone(), actor.clone(), query.clone());
+        async move { engine.logs(&actor, LogQuery { cursor, ..query }).await }
+    })
+    .await
+}
+
+fn day(engine: &Engine) -> String {
+    engine.now().to_string()[..10].to_owned()
+}
+
+/// A file of all pages, of which `read` answers the one after a cursor.
+async fn file<T: Row, F: Future<Output = Result<Page<T>, ApiError>> + Send>(
+    format: Format,
+    name: &str,
+    read: impl Fn(Option<String>) -> F + Send + 'static,
+) -> Result<Response, ApiError> {
+    let first = read(None).await?;
+    let later = stream::try_unfold((first.next_cursor.clone(), read), |(cursor, read)| async move {
+        let Some(cursor) = cursor else { return Ok::<_, ApiError>(None) };
+        let page = read(Some(cursor)).await?;
+        let next = page.next_cursor.clone();
+        Ok(Some((page, (next, read))))
     });
-    let head = (format == Format::Csv).then(|| Ok(Bytes::from_static(COLUMNS.as_bytes())));
+    let head = (format == Format::Csv).then(|| Ok(Bytes::from_static(T::COLUMNS.as_bytes())));
     let rows = stream::iter([Ok(first)]).chain(later).map_ok(move |page| write(&page, format));
     let body = Body::from_stream(stream::iter(head).chain(rows).map_err(|error| error.detail));
     let (content_type, ending) = match format {
         Format::Csv => ("text/csv; charset=utf-8", "csv"),
         Format::Ndjson => ("application/x-ndjson", "ndjson"),
     };
-    let file = HeaderValue::try_from(format!("attachment; filename=\"deliveries-{day}.{ending}\""))
-        .expect("a date is printable");
+    let file = HeaderValue::try_from(format!("attachment; filename=\"{name}.{ending}\"")).expect("a date is printable");
     Ok(([(CONTENT_TYPE, HeaderValue::from_static(content_type)), (CONTENT_DISPOSITION, file)], body).into_response())
 }
 
-fn write(page: &Page<Delivery>, format: Format) -> Bytes {
+fn write<T: Row>(page: &Page<T>, format: Format) -> Bytes {
     let mut out = String::new();
-    for delivery in &page.data {
+    for row in &page.data {
         match format {
-            Format::Csv => write_csv(&mut out, delivery),
+            Format::Csv => {
+                for (index, text) in row.cells().iter().enumerate() {
+                    if index > 0 {
+                        out.push(',');
+                    }
+                    cell(&mut out, text);
+                }
+                out.push_str("\r\n");
+            }
             Format::Ndjson => {
-                out.push_str(&serde_json::to_string(delivery).expect("a delivery has only texts and numbers"));
+                out.push_str(&serde_json::to_string(row).expect("rows have only texts and numbers"));
                 out.push('\n');
             }
         }
@@ -120,33 +161,49 @@ fn write(page: &Page<Delivery>, format: Format) -> Bytes {
     out.into()
 }
 
-fn write_csv(out: &mut String, row: &Delivery) {
-    let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
-    let moment = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
-    let cells = [
-        row.id.to_string(),
-        row.created_at.to_string(),
-        row.event.clone(),
-        row.event_id.to_string(),
-        row.webhook_id.to_string(),
-        row.webhook_name.clone(),
-        row.status.as_str().to_owned(),
-        row.kind.as_str().to_owned(),
-        row.attempts.to_string(),
-        number(row.response_status.map(i64::from)),
-        row.error.map_or("", |error| error.as_str()).to_owned(),
-        number(row.duration_ms),
-        moment(row.next_attempt_at),
-        moment(row.finished_at),
-        row.replay_of.map(|id| id.to_string()).unwrap_or_default(),
-    ];
-    for (index, text) in cells.iter().enumerate() {
-        if index > 0 {
-            out.push(',');
-        }
-        cell(out, text);
+impl Row for Delivery {
+    const COLUMNS: &'static str = "id,created_at,event,event_id,webhook_id,webhook_name,status,kind,attempts,\
+        response_status,error,duration_ms,next_attempt_at,finished_at,replay_of\r\n";
+
+    fn cells(&self) -> Vec<String> {
+        let number = |number: Option<i64>| number.map(|number| number.to_string()).unwrap_or_default();
+        let moment = |at: Option<Timestamp>| at.map(|at| at.to_string()).unwrap_or_default();
+        vec![
+            self.id.to_string(),
+            self.created_at.to_string(),
+            self.event.clone(),
+            self.event_id.to_string(),
+            self.webhook_id.to_string(),
+            self.webhook_name.clone(),
+            self.status.as_str().to_owned(),
+            self.kind.as_str().to_owned(),
+            self.attempts.to_string(),
+            number(self.response_status.map(i64::from)),
+            self.error.map_or("", |error| error.as_str()).to_owned(),
+            number(self.duration_ms),
+            moment(self.next_attempt_at),
+            moment(self.finished_at),
+            self.replay_of.map(|id| id.to_string()).unwrap_or_default(),
+        ]
     }
-    out.push_str("\r\n");
+}
+
+impl Row for LogEntry {
+    const COLUMNS: &'static str = "id,at,integration_id,level,kind,message,fault,details\r\n";
+
+    fn cells(&self) -> Vec<String> {
+        let details: Vec<_> = self.details.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+        vec![
+            self.id.to_string(),
+            self.at.to_string(),
+            self.integration_id.to_string(),
+            self.level.as_str().to_owned(),
+            self.kind.as_str().to_owned(),
+            self.message.clone(),
+            self.fault.map_or("", |fault| fault.as_str()).to_owned(),
+            details.join("\n"),
+        ]
+    }
 }
 
 /// Writes a cell so that it is one (RFC 4180) and stays a text where it is opened: spreadsheets run what begins like a formula.

@@ -55,6 +55,7 @@ pub fn head() -> OpenApi {
         ("API keys", "How programs prove who they are."),
         ("Members", "The people of the organization."),
         ("Inspector", "A built-in receiver that records what it gets and checks signatures."),
+        ("Alerts", "What somebody should look at, and who is told."),
         ("Audit", "Who changed what."),
         ("Overview", "Figures, and who is calling."),
         ("Aliases", "The same operations under the paths that other systems expect."),

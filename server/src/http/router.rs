@@ -21,8 +21,8 @@ use super::{
     openapi::{self, at},
     pages, problem, request,
     v1::{
-        api_keys, audit, dead_letters, deliveries, event_types, events, inspector, jobs, me, members, overview,
-        replays, retention, retry_policy, sources, webhooks,
+        alerts, api_keys, audit, dead_letters, deliveries, event_types, events, inspector, integrations, jobs, me,
+        members, overview, replays, retention, retry_policy, sources, webhooks,
     },
 };
 
@@ -77,6 +77,37 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ReadInspector, routes!(inspector::response)))
         .routes(needs(P::TestWebhooks, routes!(inspector::set_response)))
         .routes(needs(P::ReadDeliveries, routes!(overview::show)))
+        // Whoever looks after integrations
+        .routes(needs(P::ReadIntegrations, routes!(integrations::list)))
+        .routes(needs(P::ReadIntegrations, routes!(integrations::summary)))
+        .routes(needs(P::WriteIntegrations, routes!(integrations::create)))
+        .routes(needs(P::WriteIntegrations, routes!(integrations::test_draft)))
+        .routes(needs(P::OperateIntegrations, routes!(integrations::check_all)))
+        .routes(needs(P::ReadIntegrations, routes!(integrations::show)))
+        .routes(needs(P::WriteIntegrations, routes!(integrations::update)))
+        .routes(needs(P::WriteIntegrations, routes!(integrations::delete)))
+        .routes(needs(P::WriteIntegrations, routes!(integrations::enable)))
+        .routes(needs(P::WriteIntegrations, routes!(integrations::disable)))
+        .routes(needs(P::WriteIntegrations, routes!(integrations::regenerate)))
+        .routes(needs(P::OperateIntegrations, routes!(integrations::reconnect)))
+        .routes(needs(P::OperateIntegrations, routes!(integrations::test)))
+        .routes(needs(P::OperateIntegrations, routes!(integrations::test_email)))
+        .routes(needs(P::OperateIntegrations, routes!(integrations::check)))
+        .routes(needs(P::OperateIntegrations, routes!(integrations::diagnose)))
+        .routes(needs(P::OperateIntegrations, routes!(integrations::maintenance)))
+        .routes(needs(P::OperateIntegrations, routes!(integrations::runbook)))
+        .routes(needs(P::ReadIntegrations, routes!(integrations::health)))
+        .routes(needs(P::ReadSecrets, routes!(integrations::reveal)))
+        .routes(needs(P::ReadIntegrations, routes!(integrations::logs)))
+        .routes(needs(P::WriteIntegrations, routes!(integrations::clear_logs)))
+        .routes(needs(P::ReadIntegrations, routes!(integrations::all_logs)))
+        .routes(needs(P::ReadIntegrations, routes!(integrations::export_logs)))
+        .routes(needs(P::ReadIntegrations, routes!(alerts::list)))
+        .routes(needs(P::OperateIntegrations, routes!(alerts::acknowledge)))
+        .routes(needs(P::OperateIntegrations, routes!(alerts::snooze)))
+        .routes(needs(P::OperateIntegrations, routes!(alerts::resolve)))
+        .routes(needs(P::ReadIntegrations, routes!(alerts::settings)))
+        .routes(needs(P::WriteSettings, routes!(alerts::set_settings)))
         // Whoever sets up the organization
         .routes(needs(P::ReadEvents, routes!(event_types::list)))
         .routes(needs(P::WriteEventTypes, routes!(event_types::create)))

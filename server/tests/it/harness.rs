@@ -42,6 +42,7 @@ pub(crate) fn config(database: &Database) -> Config {
         allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
         proxy: None,
         master_key: None,
+        secret_folders: Vec::new(),
         header_prefix: "X-InTime".to_owned(),
         bootstrap_owner: None,
         bootstrap_api_key: Some(ADMIN.to_owned()),

@@ -16,6 +16,7 @@ mod events;
 mod exports;
 mod harness;
 mod inspector;
+mod integrations;
 mod interop;
 mod live;
 mod openapi;

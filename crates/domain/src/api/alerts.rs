@@ -48,7 +48,7 @@ pub struct AlertQuery {
     pub state: Option<AlertState>,
     /// About this subject.
     pub subject: Option<String>,
-    /// Alerts per page, 1–250; 50 when not given.
+    /// Alerts per page, 1–200; 50 when not given.
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::dead_letters::check_range;
 use crate::{
     IntegrationId, IntegrationState, IntegrationStatus, LogEntryId, Problems, Timestamp,
-    catalogue::{Config, Fault, IntegrationType, Trouble},
+    catalogue::{Action, Config, Fault, IntegrationType, Trouble},
     health::{Health, Pulse},
     words::words,
 };
@@ -317,43 +317,21 @@ pub struct HealthReport {
     /// The last 30 days one by one, the oldest first, without those in which nothing happened.
     pub days: Vec<HealthHour>,
     /// What to do next.
-    pub actions: Vec<SuggestedAction>,
+    pub actions: Vec<ActionStep>,
 }
 
-/// A button of the health page.
+/// One thing to do next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-pub struct SuggestedAction {
-    /// What it does.
-    pub kind: ActionKind,
-    /// Its words: "Check SendGrid Status Page".
+pub struct ActionStep {
+    /// What a button does; without one, it is for people to do.
+    pub action: Option<Action>,
+    /// The words on the button: "Check SendGrid Status Page".
     pub label: String,
     /// The question it answers: "Is service up?".
-    pub question: String,
-    /// Where it leads, when it leads somewhere.
+    pub text: String,
+    /// Where it leads, when it leads out of Signalbox.
     pub url: Option<String>,
-}
-
-words! {
-    /// What a suggested action does.
-    pub enum ActionKind {
-        /// Opens the provider's status page.
-        StatusPage = "status_page",
-        /// Checks the credentials.
-        Credentials = "credentials",
-        /// Resolves the host.
-        Network = "network",
-        /// Connects to the port.
-        Port = "port",
-        /// Shows the log's errors.
-        Logs = "logs",
-        /// Opens the provider's page for keys.
-        KeysPage = "keys_page",
-        /// Switches to the backup.
-        Failover = "failover",
-        /// Opens the provider's support.
-        Support = "support",
-    }
 }
 
 /// One entry of an integration's log.
@@ -397,7 +375,7 @@ pub struct LogQuery {
     pub to: Option<Timestamp>,
     /// Whose message or details contain this; compared without case. The newest 20,000 entries are searched.
     pub q: Option<String>,
-    /// Entries per page, 1–250; 50 when not given.
+    /// Entries per page, 1–200; 50 when not given.
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,

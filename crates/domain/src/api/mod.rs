@@ -21,9 +21,8 @@ pub use figures::{DayTries, FailingWebhook, FailureGroup, Failures, HourFigures,
 pub use filters::{CodeClass, TimeRange};
 pub use inspector::InspectorResponse;
 pub use integrations::{
-    ActionKind, CheckResult, Diagnosis, DiagnosisKind, HealthFigures, HealthHour, HealthReport, Integration,
+    ActionStep, CheckResult, Diagnosis, DiagnosisKind, HealthFigures, HealthHour, HealthReport, Integration,
     IntegrationQuery, IntegrationSummary, LogEntry, LogKind, LogLevel, LogQuery, RunbookDraft, RunbookStep, SecretMark,
-    SuggestedAction,
 };
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
 pub use signature::{SignatureFinding, SignatureQuestion, SignatureScheme, SignatureSlip, SignedWith};

@@ -164,6 +164,7 @@ impl World {
             allow_networks: vec!["127.0.0.0/8".parse().unwrap()],
             proxy: None,
             master_key: MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
+            secret_folders: Vec::new(),
             header_prefix: "X-InTime".into(),
             in_flight: 64,
             webhook_requests: 8,

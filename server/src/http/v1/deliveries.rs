@@ -38,13 +38,13 @@ pub async fn list(
 /// Export deliveries
 ///
 /// As a file, the newest first. All conditions must hold. It is sent while it is read: a file that is cut off is not whole.
-#[utoipa::path(get, path = "/api/v1/deliveries/export", tag = "Deliveries", params(ExportQuery),
+#[utoipa::path(get, path = "/api/v1/deliveries/export", tag = "Deliveries", params(ExportQuery<DeliveryQuery>),
     responses((status = 200, description = "The file",
         content((String = "text/csv"), (Delivery = "application/x-ndjson")))))]
 pub async fn export(
     State(engine): State<Engine>,
     Caller(actor): Caller,
-    Query(query): Query<ExportQuery>,
+    Query(query): Query<ExportQuery<DeliveryQuery>>,
 ) -> Result<Response, Problem> {
     Ok(export::deliveries(engine, actor, query).await?)
 }
@@ -53,12 +53,12 @@ pub async fn export(
 ///
 /// Deliveries whose last try failed, by webhook and reason. All conditions must hold. The newest 5,000 that they let through
 /// are looked at.
-#[utoipa::path(get, path = "/api/v1/deliveries/failures", tag = "Deliveries", params(Conditions),
+#[utoipa::path(get, path = "/api/v1/deliveries/failures", tag = "Deliveries", params(Conditions<DeliveryQuery>),
     responses((status = 200, description = "The groups, the largest first", body = Failures)))]
 pub async fn failures(
     State(engine): State<Engine>,
     Caller(actor): Caller,
-    Query(Conditions { query }): Query<Conditions>,
+    Query(Conditions { query }): Query<Conditions<DeliveryQuery>>,
 ) -> Answer<Failures> {
     Ok(Json(engine.failures(&actor, query).await?))
 }

@@ -3,6 +3,7 @@
 //! A handler's documentation is the public documentation: its first line is the summary in the OpenAPI document, the rest
 //! the description. Which errors an operation can answer follows from its shape and is added by [`super::openapi`].
 
+pub mod alerts;
 pub mod api_keys;
 pub mod audit;
 pub mod dead_letters;
@@ -10,6 +11,7 @@ pub mod deliveries;
 pub mod event_types;
 pub mod events;
 pub mod inspector;
+pub mod integrations;
 pub mod jobs;
 pub mod me;
 pub mod members;

@@ -1,0 +1,190 @@
+//! Tests by people: does it work now? What is found counts like any check. A draft can be tried before it is saved; then
+//! nothing is stored.
+
+use domain::{
+    IntegrationDraft, IntegrationId, IntegrationState, Permission, Problems,
+    api::{ApiError, CheckResult, ErrorCode, LogKind},
+    catalogue::{ConnectionKind, Fault, is_email},
+};
+use lettre::{
+    Message,
+    message::{Mailbox, header::ContentType},
+};
+use storage::IntegrationRow;
+use tokio::time::Instant;
+
+use super::probe::{Probed, probe, smtp_server, trouble, values};
+use crate::{Actor, Engine, LiveEvent, Result, error::refused, secrets, smtp};
+
+impl Engine {
+    /// Tests the connection of an integration.
+    pub async fn test_integration(&self, actor: &Actor, id: IntegrationId) -> Result<CheckResult> {
+        actor.require(Permission::OperateIntegrations)?;
+        let row = self.find_integration(actor.organization, id).await?;
+        self.inner.check_health(row, None, LogKind::Test).await.ok_or_else(|| ApiError::not_found("Provider"))
+    }
+
+    /// Tests what is being entered, as a new integration or as a change of `id`. Nothing is stored.
+    pub async fn test_draft(
+        &self,
+        actor: &Actor,
+        id: Option<IntegrationId>,
+        draft: IntegrationDraft,
+    ) -> Result<CheckResult> {
+        actor.require(Permission::WriteIntegrations)?;
+        let stored = match id {
+            Some(id) => Some(self.find_integration(actor.organization, id).await?),
+            None => None,
+        };
+        let old = stored.as_ref().map(|row| self.inner.open_secrets(row)).transpose()?.unwrap_or_default();
+        let known = stored.as_ref().map(|row| (&row.integration, &old));
+        let checked = self.check_integration(actor.organization, draft, known).await?;
+        let probed = probe(&self.inner, &checked.provider, &checked.config, &checked.secrets).await;
+        let meaning =
+            probed.fault.and_then(|fault| checked.provider.trouble(fault, probed.code, &probed.detail)).cloned();
+        Ok(CheckResult {
+            ok: probed.fault.is_none(),
+            message: probed.message,
+            detail: probed.detail,
+            fault: probed.fault,
+            latency_ms: probed.latency_ms,
+            trouble: meaning,
+            health: stored.map_or(domain::health::Health::Unknown, |row| row.integration.health),
+        })
+    }
+
+    /// Checks an integration now. The same as a test, by the words of the dashboard.
+    pub async fn check_integration_now(&self, actor: &Actor, id: IntegrationId) -> Result<CheckResult> {
+        actor.require(Permission::OperateIntegrations)?;
+        let row = self.find_integration(actor.organization, id).await?;
+        self.inner.check_health(row, None, LogKind::Check).await.ok_or_else(|| ApiError::not_found("Provider"))
+    }
+
+    /// Makes every active integration due for its check. Answers how many are checked.
+    pub async fn check_all_integrations(&self, actor: &Actor) -> Result<u64> {
+        actor.require(Permission::OperateIntegrations)?;
+        let due = self.inner.store.make_checks_due(actor.organization, self.now()).await.map_err(refused)?;
+        self.inner.checker.notify_one();
+        self.inner.live.send(actor.organization, LiveEvent::Integrations);
+        Ok(due)
+    }
+
+    /// Begins anew with an integration that was switched off or failed: switches it on if need be, and tests it.
+    pub async fn reconnect_integration(&self, actor: &Actor, id: IntegrationId) -> Result<CheckResult> {
+        actor.require(Permission::OperateIntegrations)?;
+        let row = self.find_integration(actor.organization, id).await?;
+        if row.integration.state == IntegrationState::Disabled {
+            self.set_integration_state(actor, id, IntegrationState::Active).await?;
+        }
+        self.test_integration(actor, id).await
+    }
+
+    /// Sends a test e-mail, through real SMTP, with the server's own reply in the answer.
+    pub async fn send_test_email(&self, actor: &Actor, id: IntegrationId, to: &str) -> Result<CheckResult> {
+        actor.require(Permission::OperateIntegrations)?;
+        let to = to.trim();
+        if to.is_empty() {
+            return Err(Problems::one("to", "Email address is required").into());
+        } else if !is_email(to) {
+            return Err(Problems::one("to", "Please enter a valid email address").into());
+        }
+        let row = self.find_integration(actor.organization, id).await?;
+        let provider = self.provider(&row.integration.provider)?.clone();
+        if provider.connection != ConnectionKind::Smtp {
+            let detail = format!("{} is not an e-mail integration.", row.integration.name);
+            return Err(ApiError::new(ErrorCode::Conflict, detail));
+        }
+        let text = format!(
+            "This is a test of the e-mail integration \"{}\" of Signalbox.\n\nIf you can read it, it works.\n",
+            row.integration.name
+        );
+        let probed = self.inner.send_mail(&row, to, "Signalbox test e-mail", &text).await;
+        let recorded =
+            self.inner.record(row.organization, &row.integration, &provider, &probed, None, LogKind::Send).await;
+        Ok(CheckResult {
+            ok: probed.fault.is_none(),
+            trouble: probed
+                .fault
+                .and_then(|fault| trouble(&provider, &row.integration, fault, probed.code, &probed.detail)),
+            message: probed.message,
+            detail: probed.detail,
+            fault: probed.fault,
+            latency_ms: probed.latency_ms,
+            health: recorded.map_or(row.integration.health, |recorded| recorded.after.health),
+        })
+    }
+}
+
+impl crate::Inner {
+    /// A new `Message-ID`, under the host that people know this server by.
+    fn message_id(&self) -> String {
+        let host = url::Url::parse(&self.config.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
+        format!("<{}@{}>", secrets::token(&*self.entropy), host.as_deref().unwrap_or("signalbox"))
+    }
+
+    /// Sends one plain text through an e-mail integration.
+    pub(crate) async fn send_mail(&self, row: &IntegrationRow, to: &str, subject: &str, text: &str) -> Probed {
+        let began = Instant::now();
+        let wrong = |fault: Fault, detail: String, code, target: String| Probed {
+            latency_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
+            fault: Some(fault),
+            message: if fault == Fault::Misconfigured {
+                detail.clone()
+            } else {
+                let name = self.providers.provider(&row.integration.provider).map(|provider| provider.name.clone());
+                fault.message(&name.unwrap_or_default(), None)
+            },
+            detail,
+            code,
+            target,
+        };
+        let values = match self.open_secrets(row) {
+            Ok(secrets) => values(self, &row.integration.config, &secrets).await,
+            Err(error) => Err(error.detail),
+        };
+        let values = match values {
+            Ok(values) => values,
+            Err(detail) => return wrong(Fault::Misconfigured, detail, None, String::new()),
+        };
+        let of = |name: &str| values.get(name).cloned().unwrap_or_default();
+        let server = smtp_server(&values);
+        let target = format!("{}:{}", server.host, server.port);
+        let message = match plain_text(&of("from_name"), &of("from_email"), to, subject, text, self.message_id()) {
+            Ok(message) => message,
+            Err(detail) => return wrong(Fault::Misconfigured, detail, None, target),
+        };
+        let deadline = Instant::now() + smtp::DEADLINE;
+        match server.send(&self.client, &of("from_email"), to, &message, deadline).await {
+            Ok(reply) => Probed {
+                latency_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
+                fault: None,
+                message: "Email sent successfully".to_owned(),
+                detail: format!("To: {to}\nSubject: {subject}\n{} {}", reply.code, reply.text),
+                code: Some(reply.code),
+                target,
+            },
+            Err(fault) => wrong(fault.fault, fault.detail, fault.code, target),
+        }
+    }
+}
+
+/// A message of one plain text, as RFC 5322 has it.
+fn plain_text(
+    from_name: &str,
+    from: &str,
+    to: &str,
+    subject: &str,
+    text: &str,
+    message_id: String,
+) -> std::result::Result<Vec<u8>, String> {
+    let address = |text: &str| text.parse().map_err(|error| format!("{text} is not an address: {error}"));
+    let from = Mailbox::new(Some(from_name.to_owned()).filter(|name| !name.is_empty()), address(from)?);
+    let message = Message::builder()
+        .from(from)
+        .to(Mailbox::new(None, address(to)?))
+        .subject(subject)
+        .message_id(Some(message_id))
+        .header(ContentType::TEXT_PLAIN)
+        .body(text.to_owned());
+    message.map(|message| message.formatted()).map_err(|error| format!("The message cannot be written: {error}"))
+}

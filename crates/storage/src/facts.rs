@@ -1,0 +1,192 @@
+//! What alerts are raised about by looking. All of it is read from counts, rollups and settings.
+//!
+//! Not scoped to one organization: it is a worker that asks, for all of them.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use domain::{
+    AlertRule, ApiKeyId, IntegrationId, OrganizationId, PublicId, SECRET_AGE_DAYS, Timestamp, WebhookId,
+    api::SecretMark,
+};
+use uuid::Uuid;
+
+use crate::{
+    Result, Store,
+    columns::{json, word},
+    db::{reading, writing},
+};
+
+/// Most facts of one kind that are looked at: beyond, nobody reads single alerts any more.
+const MOST: i64 = 500;
+/// Rules whose alerts come and go with facts.
+const RULES: [AlertRule; 4] =
+    [AlertRule::DeadLetters, AlertRule::WebhookDisabled, AlertRule::SecretAge, AlertRule::ErrorRate];
+/// Work in the last hour or two, below which a rate means nothing.
+const LEAST_WORK: i64 = 20;
+/// The share of failed work that is too much, in percent.
+const ERROR_PERCENT: i64 = 5;
+
+/// Something that is so now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fact {
+    /// Whose it is.
+    pub organization: OrganizationId,
+    /// What it is.
+    pub rule: AlertRule,
+    /// Of what: an id.
+    pub subject: String,
+    /// How people call that.
+    pub name: String,
+    /// More about it.
+    pub detail: String,
+    /// How many, or how much.
+    pub count: i64,
+}
+
+/// An open alert, by what makes it one of its kind.
+pub type FactKey = (OrganizationId, AlertRule, String);
+
+impl Store {
+    /// Takes the right to look, which one node has every `every_ms` milliseconds.
+    pub async fn begin_watch(&self, now: Timestamp, every_ms: i64) -> Result<bool> {
+        writing!(self, conn => {
+            // A time that has not come yet was written by a clock that has been set back since.
+            let begun = sqlx::query(
+                "update meta set value = $1 where name = 'watched_at' \
+                 and (cast(value as bigint) <= $2 or cast(value as bigint) > $3)",
+            )
+            .bind(now.millis().to_string())
+            .bind(now.plus_ms(-every_ms).millis())
+            .bind(now.millis())
+            .execute(&mut *conn)
+            .await?;
+            Ok(begun.rows_affected() > 0)
+        })
+    }
+
+    /// What is so now.
+    pub async fn facts(&self, now: Timestamp) -> Result<Vec<Fact>> {
+        let mut facts = Vec::new();
+        let letters: Vec<(Uuid, i64)> = reading!(self, db => sqlx::query_as(
+            "select organization_id, cast(sum(dead_letters) as bigint) from dead_letter_counts \
+             where dead_letters > 0 group by organization_id limit $1",
+        )
+        .bind(MOST)
+        .fetch_all(db)
+        .await)?;
+        for (organization, count) in letters {
+            let organization = OrganizationId::from_uuid(organization);
+            facts.push(Fact {
+                organization,
+                rule: AlertRule::DeadLetters,
+                subject: organization.to_string(),
+                name: String::new(),
+                detail: String::new(),
+                count,
+            });
+        }
+        let webhooks: Vec<(Uuid, Uuid, String, Option<String>)> = reading!(self, db => sqlx::query_as(
+            "select organization_id, id, name, state_reason from webhooks \
+             where state = 'disabled' and state_reason is not null limit $1",
+        )
+        .bind(MOST)
+        .fetch_all(db)
+        .await)?;
+        for (organization, id, name, reason) in webhooks {
+            facts.push(Fact {
+                organization: OrganizationId::from_uuid(organization),
+                rule: AlertRule::WebhookDisabled,
+                subject: WebhookId::from_uuid(id).to_string(),
+                name,
+                detail: reason.unwrap_or_default(),
+                count: 1,
+            });
+        }
+        let old = now.plus_ms(-SECRET_AGE_DAYS * 86_400_000);
+        let keys: Vec<(Uuid, Uuid, String)> = reading!(self, db => sqlx::query_as(
+            "select organization_id, id, name from api_keys where revoked_at is null and created_at < $1 \
+             and (expires_at is null or expires_at > $2) limit $3",
+        )
+        .bind(old.millis())
+        .bind(now.millis())
+        .bind(MOST)
+        .fetch_all(db)
+        .await)?;
+        for (organization, id, name) in keys {
+            facts.push(Fact {
+                organization: OrganizationId::from_uuid(organization),
+                rule: AlertRule::SecretAge,
+                subject: ApiKeyId::from_uuid(id).to_string(),
+                name,
+                detail: "API key".to_owned(),
+                count: 1,
+            });
+        }
+        // Set before then at the earliest: an integration that is younger than the limit has no old secret.
+        let secrets: Vec<(Uuid, Uuid, String, String)> = reading!(self, db => sqlx::query_as(
+            "select organization_id, id, name, secret_marks from integrations \
+             where state = 'active' and created_at < $1 and secret_marks <> '{}' limit $2",
+        )
+        .bind(old.millis())
+        .bind(MOST)
+        .fetch_all(db)
+        .await)?;
+        for (organization, id, name, marks) in secrets {
+            let marks: BTreeMap<String, SecretMark> = json("integrations", "secret_marks", &marks)?;
+            let aged: Vec<_> = marks.iter().filter(|(_, mark)| mark.set_at < old).map(|(name, _)| &**name).collect();
+            if !aged.is_empty() {
+                facts.push(Fact {
+                    organization: OrganizationId::from_uuid(organization),
+                    rule: AlertRule::SecretAge,
+                    subject: IntegrationId::from_uuid(id).to_string(),
+                    name,
+                    detail: aged.join(", "),
+                    count: 1,
+                });
+            }
+        }
+        let hour = now.minute().div_euclid(60) * 60;
+        let failing: Vec<(Uuid, Uuid, String, i64, i64)> = reading!(self, db => sqlx::query_as(
+            "select i.organization_id, i.id, i.name, cast(sum(r.work_ok) as bigint), cast(sum(r.work_failed) as bigint) \
+             from integrations i join health_rollups r on r.organization_id = i.organization_id \
+             and r.integration_id = i.id and r.grain_minutes = 60 and r.bucket >= $1 \
+             where i.state = 'active' group by i.organization_id, i.id, i.name having sum(r.work_failed) > 0 limit $2",
+        )
+        .bind(hour - 60)
+        .bind(MOST)
+        .fetch_all(db)
+        .await)?;
+        for (organization, id, name, ok, failed) in failing {
+            let percent = failed * 100 / (ok + failed);
+            if ok + failed >= LEAST_WORK && percent >= ERROR_PERCENT {
+                facts.push(Fact {
+                    organization: OrganizationId::from_uuid(organization),
+                    rule: AlertRule::ErrorRate,
+                    subject: IntegrationId::from_uuid(id).to_string(),
+                    name,
+                    detail: format!("{failed} of {} in the last hours", ok + failed),
+                    count: percent,
+                });
+            }
+        }
+        Ok(facts)
+    }
+
+    /// Open alerts that come and go with facts.
+    pub async fn open_facts(&self) -> Result<BTreeSet<FactKey>> {
+        let rows: Vec<(Uuid, String, String)> = reading!(self, db => {
+            let mut sql = sqlx::QueryBuilder::<Dialect>::new(
+                "select organization_id, rule, subject from alerts where resolved_at is null and rule in (",
+            );
+            let mut list = sql.separated(", ");
+            for rule in RULES {
+                list.push_bind(rule.as_str());
+            }
+            sql.push(")").build_query_as().fetch_all(db).await
+        })?;
+        let typed = |(organization, rule, subject): (Uuid, String, String)| {
+            Ok((OrganizationId::from_uuid(organization), word("alerts", "rule", &rule)?, subject))
+        };
+        rows.into_iter().map(typed).collect()
+    }
+}

@@ -1,0 +1,277 @@
+//! Integrations over HTTP: forms and their words, health from real answers, alerts told once, logs.
+
+use domain::Role;
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{App, rows, text},
+    on_each_database,
+    receiver::{Receiver, hanging, refusing},
+};
+
+on_each_database!(
+    settings_and_secrets,
+    what_is_refused,
+    health_is_found_and_told,
+    scenarios_in_the_words_of_the_specification,
+    logs_are_searched_exported_and_cleared,
+    the_tools_of_troubleshooting,
+);
+
+/// An HTTP API whose probe asks `{base_url}{path}`.
+fn api(name: &str, base_url: &str, path: &str) -> Value {
+    json!({
+        "type": "custom",
+        "provider": "custom_api",
+        "name": name,
+        "config": {"base_url": base_url, "health_path": path},
+        "secrets": {"authorization": "Bearer canary-4711"},
+    })
+}
+
+async fn added(app: &App, draft: Value) -> String {
+    text(&app.post("/api/v1/integrations", draft).expect(201).await["id"])
+}
+
+/// Checks now and answers what was found.
+async fn checked(app: &App, id: &str) -> Value {
+    app.post(format!("/api/v1/integrations/{id}/health-check"), json!({})).expect(200).await
+}
+
+async fn settings_and_secrets(app: &App) {
+    let mut receiver = Receiver::start().await;
+    let id = added(app, api("Billing", &receiver.url, "/ok")).await;
+    let hit = receiver.hit().await;
+    assert_eq!((&*hit.path, hit.header("authorization")), ("/ok", "Bearer canary-4711"), "it is checked at once");
+    let shown = app.get(format!("/api/v1/integrations/{id}")).expect(200).await;
+    assert_eq!((&shown["type"], &shown["provider"], &shown["version"]), (&json!("custom"), &json!("custom_api"), &json!(1)));
+    assert_eq!(shown["secrets"]["authorization"]["reference"], Value::Null);
+    assert!(!shown.to_string().contains("canary-4711"), "{shown}");
+    assert!(!shown["runbook"].as_array().unwrap().is_empty(), "it begins with the provider's steps");
+
+    let changed = json!({"name": "Invoices", "config": {"base_url": receiver.url, "health_path": "/new"}, "version": 1});
+    let changed = app.put(format!("/api/v1/integrations/{id}"), changed).expect(200).await;
+    assert_eq!((&changed["name"], &changed["version"]), (&json!("Invoices"), &json!(2)));
+    let hit = receiver.hit().await;
+    assert_eq!((&*hit.path, hit.header("authorization")), ("/new", "Bearer canary-4711"), "the secret stayed");
+    let stale = json!({"name": "Third", "config": {"base_url": receiver.url}, "version": 1});
+    app.put(format!("/api/v1/integrations/{id}"), stale).refused(409, "conflict").await;
+
+    let summary = app.get("/api/v1/integrations/summary").expect(200).await;
+    assert_eq!((&summary["total"], &summary["active"], &summary["active_percent"]), (&json!(1), &json!(1), &json!(100)));
+    let disabled = app.post(format!("/api/v1/integrations/{id}/disable"), json!({})).expect(200).await;
+    assert_eq!((&disabled["status"], &disabled["next_check_at"]), (&json!("disabled"), &Value::Null));
+    assert_eq!(app.get("/api/v1/integrations/summary").expect(200).await["disabled"], 1);
+    let list = app.get("/api/v1/integrations?status=disabled&q=invo").expect(200).await;
+    assert_eq!(rows(&list).len(), 1);
+    assert!(rows(&app.get("/api/v1/integrations?type=email").expect(200).await).is_empty());
+    let found = app.post(format!("/api/v1/integrations/{id}/reconnect"), json!({})).expect(200).await;
+    assert_eq!(found["ok"], true);
+    assert_eq!(app.get(format!("/api/v1/integrations/{id}")).expect(200).await["state"], "active");
+
+    // A member sees a secret for their password; an API key never.
+    let reveal = format!("/api/v1/integrations/{id}/secrets/authorization/reveal");
+    app.post(&reveal, json!({"password": "x"})).refused(403, "forbidden").await;
+    let cookie = app.sign_in(Role::Admin).await;
+    let ask = |password: &str| {
+        let ask = app.ask(Method::POST, &reveal).cookie(&cookie).header("sec-fetch-site", "same-origin");
+        ask.json(json!({"password": password}))
+    };
+    ask("wrong").refused(422, "validation_failed").await;
+    assert_eq!(ask("correct horse battery staple").expect(200).await["value"], "Bearer canary-4711");
+    let audit = app.get("/api/v1/audit").expect(200).await;
+    assert!(audit.to_string().contains("integration.secret_revealed") && !audit.to_string().contains("canary-4711"));
+
+    app.delete(format!("/api/v1/integrations/{id}")).expect(204).await;
+    app.get(format!("/api/v1/integrations/{id}")).expect(404).await;
+}
+
+async fn what_is_refused(app: &App) {
+    let refused = async |draft: Value, field: &str, message: &str| {
+        let answer = app.post("/api/v1/integrations", draft).refused(422, "validation_failed").await;
+        let errors = answer["errors"].as_array().unwrap();
+        let found = errors.iter().any(|error| error["field"] == field && error["message"] == message);
+        assert!(found, "{field}: {message} is not in {errors:?}");
+    };
+    refused(json!({"type": "email"}), "provider", "Please select an email provider").await;
+    refused(json!({"provider": "nobody"}), "provider", "Unknown provider: nobody").await;
+    let empty = json!({"type": "email", "provider": "smtp", "config": {"smtp_port": null, "rate_limit_hour": 99}});
+    for (field, message) in [
+        ("config.smtp_host", "SMTP host is required"),
+        ("config.smtp_username", "Username/API key is required"),
+        ("secrets.smtp_password", "Password/API secret is required"),
+        ("config.from_email", "From email address is required"),
+        ("config.from_name", "From name is required"),
+        ("config.rate_limit_hour", "Minimum hourly limit is 100"),
+    ] {
+        refused(empty.clone(), field, message).await;
+    }
+    let wrong = json!({"type": "email", "provider": "smtp", "config": {
+        "smtp_host": "not a host", "from_email": "nobody", "from_name": "<b>", "rate_limit_hour": 10_001, "nonsense": 1,
+    }});
+    for (field, message) in [
+        ("config.smtp_host", "Please enter a valid hostname or IP address"),
+        ("config.from_email", "Please enter a valid email address"),
+        ("config.from_name", "From name contains invalid characters"),
+        ("config.rate_limit_hour", "Maximum hourly limit is 10,000"),
+        ("config.nonsense", "Custom SMTP has no setting nonsense"),
+    ] {
+        refused(wrong.clone(), field, message).await;
+    }
+    let blocked = api("Inside", "https://10.0.0.1", "/");
+    let inside = "This URL leads to a private or reserved network address, which is not allowed";
+    refused(blocked, "config.base_url", inside).await;
+    let mut reference = api("Reference", "https://api.example.com", "/");
+    reference["secrets"]["authorization"] = json!("file:relative");
+    refused(reference, "secrets.authorization", "Please give an absolute path, as in file:/path").await;
+    added(app, api("Twice", "https://192.0.2.1.nip.example", "/")).await;
+    refused(api("Twice", "https://api.example.com", "/"), "name", "An integration with this name already exists").await;
+    assert_eq!(app.get("/api/v1/integrations/summary").expect(200).await["total"], 1, "nothing else was stored");
+    app.ask(Method::GET, "/api/v1/integrations").key(&app.key("events:write").await).expect(403).await;
+    app.ask(Method::POST, "/api/v1/integrations").key(&app.key("integrations:read").await).json(json!({})).expect(403).await;
+}
+
+/// The nth integration's `health` field.
+async fn health(app: &App, id: &str) -> Value {
+    app.get(format!("/api/v1/integrations/{id}")).expect(200).await["health"].clone()
+}
+
+async fn health_is_found_and_told(app: &App) {
+    let (mut provider, mut slack) = (Receiver::start().await, Receiver::start().await);
+    added(app, json!({"provider": "slack", "name": "Team", "secrets": {"webhook_url": format!("{}/hook", slack.url)}})).await;
+    slack.hit().await;
+    let id = added(app, api("Payroll", &provider.url, "/api")).await;
+    provider.hit().await;
+    // The first check runs beside this one.
+    assert_eq!(checked(app, &id).await["health"], "healthy");
+    provider.script(&[503; 3]);
+    for (number, wanted) in [(1, "healthy"), (2, "healthy"), (3, "down")] {
+        let found = checked(app, &id).await;
+        assert_eq!(found["message"], "Custom API is currently unavailable");
+        assert_eq!((&found["fault"], &found["health"]), (&json!("outage"), &json!(wanted)), "{number}");
+    }
+    assert_eq!(health(app, &id).await, "down");
+    assert_eq!(app.get("/api/v1/integrations/summary").expect(200).await["errors"], 1);
+    let told = slack.hit().await.json();
+    assert!(told["text"].as_str().unwrap().contains("[Critical] Payroll: Custom API is currently unavailable"), "{told}");
+    let alerts = app.get("/api/v1/alerts").expect(200).await;
+    let alert = &rows(&alerts)[0];
+    assert_eq!((&alert["rule"], &alert["subject"], &alert["occurrences"]), (&json!("integration_down"), &json!(id), &json!(1)));
+    provider.script(&[503]);
+    checked(app, &id).await;
+    let again = app.get("/api/v1/alerts").expect(200).await;
+    assert_eq!((rows(&again).len(), &rows(&again)[0]["occurrences"]), (1, &json!(2)), "one alert, counted");
+
+    let path = format!("/api/v1/alerts/{}", text(&alert["id"]));
+    app.post(format!("{path}/snooze"), json!({"minutes": 1})).refused(422, "validation_failed").await;
+    let snoozed = app.post(format!("{path}/snooze"), json!({"minutes": 30})).expect(200).await;
+    assert_eq!(snoozed["state"], "snoozed");
+    let acknowledged = app.post(format!("{path}/acknowledge"), json!({})).expect(200).await;
+    assert_eq!(acknowledged["state"], "acknowledged");
+
+    let report = app.get(format!("/api/v1/integrations/{id}/health")).expect(200).await;
+    assert_eq!(report["recent_errors"].as_array().unwrap().len(), 4);
+    assert_eq!(report["pattern"], "Repeated server errors suggest an outage at the provider");
+    assert_eq!((&report["last_24h"]["checks_failed"], &report["uptime_target_percent"]), (&json!(4), &json!(99.9)));
+    assert!(!report["actions"].as_array().unwrap().is_empty());
+
+    assert_eq!(checked(app, &id).await["health"], "down", "one good answer proves nothing");
+    assert_eq!(checked(app, &id).await["health"], "healthy");
+    let told = slack.hit().await.json();
+    assert!(told["text"].as_str().unwrap().contains("[Resolved] Payroll"), "{told}");
+    assert_eq!(slack.unread(), 0, "told once each time");
+    assert!(rows(&app.get("/api/v1/alerts").expect(200).await).is_empty());
+    assert_eq!(rows(&app.get("/api/v1/alerts?state=resolved").expect(200).await).len(), 1);
+    app.post(format!("{path}/resolve"), json!({})).refused(409, "conflict").await;
+
+    let all = app.post("/api/v1/integrations/health-check", json!({})).expect(202).await;
+    assert_eq!(all["checking"], 2);
+}
+
+async fn scenarios_in_the_words_of_the_specification(app: &App) {
+    let receiver = Receiver::start().await;
+    let found = async |base_url: &str, path: &str| {
+        let draft = api("Draft", base_url, path);
+        app.post("/api/v1/integrations/test", draft).expect(200).await
+    };
+    for (path, fault, message) in [
+        ("/status/401", "authentication", "Authentication failed. Please check credentials."),
+        ("/status/503", "outage", "Custom API is currently unavailable"),
+        ("/status/429", "rate_limited", "Rate limit exceeded. Retry in 60 seconds."),
+        ("/status/404", "rejected", "Custom API refused the request"),
+        ("/cut", "reset", "Custom API is currently unavailable"),
+    ] {
+        let found = found(&receiver.url, path).await;
+        assert_eq!((&found["fault"], &found["message"]), (&json!(fault), &json!(message)), "{path}");
+        assert!(found["trouble"]["meaning"].is_string(), "what it means is said: {found}");
+    }
+    let refused = found(&format!("http://{}", refusing().await), "/").await;
+    assert_eq!((&refused["fault"], &refused["message"]), (&json!("refused"), &json!("Custom API is currently unavailable")));
+    let plain = found(&receiver.url.replace("http://", "https://"), "/").await;
+    assert_eq!((&plain["fault"], &plain["message"]), (&json!("tls"), &json!("SSL certificate verification failed")));
+    let mut missing = api("Missing", &receiver.url, "/");
+    missing["secrets"]["authorization"] = json!("env:NOBODY_HAS_SET_THIS");
+    let missing = app.post("/api/v1/integrations/test", missing).expect(200).await;
+    assert_eq!(missing["message"], "The environment variable NOBODY_HAS_SET_THIS is not set");
+    assert_eq!(app.get("/api/v1/integrations/summary").expect(200).await["total"], 0, "nothing is stored by a try");
+}
+
+async fn logs_are_searched_exported_and_cleared(app: &App) {
+    let mut receiver = Receiver::start().await;
+    let id = added(app, api("Logged", &receiver.url, "/status/500")).await;
+    receiver.hit().await;
+    for _ in 0..2 {
+        app.post(format!("/api/v1/integrations/{id}/test"), json!({})).expect(200).await;
+    }
+    let path = format!("/api/v1/integrations/{id}/logs");
+    let errors = app.get(format!("{path}?level=error&q=unavailable")).expect(200).await;
+    let kinds: Vec<_> = rows(&errors).iter().map(|entry| text(&entry["kind"])).collect();
+    assert!(kinds.iter().filter(|kind| *kind == "test").count() == 2, "{kinds:?}");
+    assert_eq!(rows(&errors)[0]["details"]["Code"], "500");
+    assert!(rows(&app.get(format!("{path}?q=nothing-like-it")).expect(200).await).is_empty());
+    assert!(!rows(&app.get("/api/v1/logs?limit=1").expect(200).await).is_empty());
+    let csv = app.get(format!("/api/v1/logs/export?format=csv&integration_id={id}&level=error")).text(200).await;
+    assert!(csv.starts_with("id,at,integration_id,level,kind,message,fault,details\r\n"), "{csv}");
+    assert!(csv.contains(",error,test,Custom API is currently unavailable,outage,"), "{csv}");
+    let lines = app.get(format!("/api/v1/logs/export?format=ndjson&integration_id={id}")).text(200).await;
+    assert!(lines.lines().all(|line| serde_json::from_str::<Value>(line).unwrap()["id"].is_string()));
+    assert!(app.delete(&path).expect(200).await["cleared"].as_u64().unwrap() >= 2);
+    assert!(rows(&app.get(format!("{path}?level=error")).expect(200).await).is_empty());
+    assert!(app.get("/api/v1/audit").expect(200).await.to_string().contains("integration.log_cleared"));
+}
+
+async fn the_tools_of_troubleshooting(app: &App) {
+    let receiver = Receiver::start().await;
+    let id = added(app, api("Tools", &receiver.url, "/ok")).await;
+    let look = async |id: &str, check: &str| {
+        app.post(format!("/api/v1/integrations/{id}/diagnose"), json!({"check": check})).expect(200).await
+    };
+    for check in ["network", "port", "credentials"] {
+        assert_eq!(look(&id, check).await["ok"], true, "{check}");
+    }
+    let shut = added(app, api("Shut", &format!("http://{}", refusing().await), "/")).await;
+    assert_eq!(look(&shut, "network").await["ok"], true, "whoever refuses a port is there");
+    assert_eq!(look(&shut, "port").await["ok"], false);
+    assert_eq!(look(&shut, "credentials").await["ok"], false);
+    let silent = added(app, api("Silent", &format!("http://{}", hanging().await), "/")).await;
+    assert_eq!(look(&silent, "port").await["ok"], true);
+
+    let working = app.put(format!("/api/v1/integrations/{shut}/maintenance"), json!({"hours": 2})).expect(200).await;
+    assert_eq!(working["health"], "maintenance");
+    app.put(format!("/api/v1/integrations/{shut}/maintenance"), json!({"hours": 169})).refused(422, "validation_failed").await;
+    let over = app.put(format!("/api/v1/integrations/{shut}/maintenance"), json!({"hours": 0})).expect(200).await;
+    assert_eq!(over["maintenance_until"], Value::Null);
+    let runbook = json!({"steps": [{"text": "Call them", "done": true}], "status_note": "On it"});
+    let changed = app.put(format!("/api/v1/integrations/{shut}/runbook"), runbook.clone()).expect(200).await;
+    assert_eq!((&changed["runbook"], &changed["status_note"]), (&runbook["steps"], &runbook["status_note"]));
+    let note = "x".repeat(501);
+    let long = json!({"steps": [{"text": ""}], "status_note": note});
+    app.put(format!("/api/v1/integrations/{shut}/runbook"), long).refused(422, "validation_failed").await;
+
+    let settings = json!({"emails": ["ops@example.com"], "slack": false, "reminder_minutes": 0, "muted": ["secret_age"]});
+    let set = app.put("/api/v1/alert-settings", settings.clone()).expect(200).await;
+    assert_eq!(set, settings);
+    assert_eq!(app.get("/api/v1/alert-settings").expect(200).await, settings);
+    app.put("/api/v1/alert-settings", json!({"emails": ["nobody"]})).refused(422, "validation_failed").await;
+}
