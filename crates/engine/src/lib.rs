@@ -33,6 +33,7 @@ mod sessions;
 mod setup;
 pub mod signature;
 mod signature_check;
+pub mod smtp;
 mod sources;
 mod webhooks;
 
@@ -50,7 +51,7 @@ pub use actor::{Actor, Who};
 pub use catalogue::Catalogue;
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
 pub use dead_letters::Handled;
-use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError};
+use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError, catalogue::Provider};
 pub use inspector::InspectorHit;
 use ipnet::IpNet;
 pub use live::{LiveEvent, LiveMessage};
@@ -142,6 +143,7 @@ pub(crate) struct Inner {
     pub(crate) keyring: Keyring,
     pub(crate) client: Client,
     pub(crate) catalogue: event_types::Catalogue,
+    pub(crate) providers: Catalogue,
     pub(crate) routing: routing::Table,
     pub(crate) live: live::Hub,
     pub(crate) metrics: Counters,
@@ -285,6 +287,7 @@ impl Engine {
             keyring,
             client,
             catalogue: event_types::Catalogue::built_in(),
+            providers: Catalogue::built_in()?,
             routing: routing::Table::new(),
             live: live::Hub::new(),
             metrics: Counters::default(),
@@ -389,6 +392,11 @@ impl Engine {
     /// The engine's clock: what "the last 24 hours" of a screen count back from.
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// What can be integrated, by type, then by name.
+    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.inner.providers.providers().map(AsRef::as_ref)
     }
 
     pub(crate) fn new_id<I: PublicId>(&self) -> I {
