@@ -34,8 +34,9 @@ const fn place(key: &'static str, title: &'static str, href: &'static str, icon:
 }
 
 /// Every page of the sidebar.
-pub const GROUPS: [Group; 4] = [
+pub const GROUPS: [Group; 5] = [
     Group { title: "", places: &[place("o", "Overview", "/", "home")] },
+    Group { title: "Integrations", places: &[place("i", "Integrations", "/integrations", "plug")] },
     Group {
         title: "Webhooks",
         places: &[
@@ -45,14 +46,21 @@ pub const GROUPS: [Group; 4] = [
             place("q", "Dead letters", "/dead-letters", "inbox"),
             place("j", "Jobs", "/jobs", "list"),
             place("r", "Retry policy", "/retry-policy", "retry"),
-            place("i", "Inspector", "/inspector", "scan"),
+            place("v", "Inspector", "/inspector", "scan"),
         ],
     },
     Group {
         title: "Developers",
-        places: &[place("a", "API keys", "/api", "key"), place("p", "API docs", "/api/docs", "book")],
+        places: &[
+            place("a", "API keys", "/api", "key"),
+            place("p", "API docs", "/api/docs", "book"),
+            place("l", "Logs", "/logs", "list"),
+        ],
     },
-    Group { title: "Admin", places: &[place("s", "Settings", "/settings", "settings")] },
+    Group {
+        title: "Admin",
+        places: &[place("h", "Alerts", "/alerts", "bell"), place("s", "Settings", "/settings", "settings")],
+    },
 ];
 
 /// All pages, in the order of the sidebar.

@@ -124,6 +124,11 @@ pub fn App() -> AnyView {
                         <Route path=path!("/events") view=pages::events::Events ssr=SsrMode::Async />
                         <Route path=path!("/events/:id") view=pages::events::one::Event ssr=SsrMode::Async />
                         <Route path=path!("/retry-policy") view=pages::retry_policy::RetryPolicy ssr=SsrMode::Async />
+                        <Route path=path!("/integrations") view=pages::integrations::Integrations ssr=SsrMode::Async />
+                        <Route path=path!("/integrations/new") view=pages::integrations::new::NewIntegration ssr=SsrMode::Async />
+                        <Route path=path!("/integrations/:id") view=pages::integrations::one::IntegrationPage ssr=SsrMode::Async />
+                        <Route path=path!("/logs") view=pages::logs::Logs ssr=SsrMode::Async />
+                        <Route path=path!("/alerts") view=pages::alerts::Alerts ssr=SsrMode::Async />
                         <Route path=path!("/inspector") view=pages::inspector::Inspector ssr=SsrMode::Async />
                         <Route path=path!("/api") view=pages::api::Api ssr=SsrMode::Async />
                         <Route path=path!("/settings") view=pages::settings::Settings ssr=SsrMode::Async />

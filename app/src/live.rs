@@ -39,6 +39,11 @@ pub struct LiveEvent {
 }
 
 impl LiveEvent {
+    /// Whether it is of this kind, such as `alerts`.
+    pub fn is_of(&self, kind: &str) -> bool {
+        self.kind == kind
+    }
+
     /// Whether dead letters were retried, cleared or restored.
     pub fn moves_dead_letters(&self) -> bool {
         self.kind == "dead_letters"

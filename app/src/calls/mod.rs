@@ -1,6 +1,7 @@
 //! Server functions, noun by noun: the screens' way to the engine. Each takes the engine and the caller from the request,
 //! calls one use-case, and holds no rule of its own. Forms post to them with and without JavaScript.
 
+pub mod alerts;
 pub mod api_keys;
 pub mod audit;
 pub mod dead_letters;
@@ -9,6 +10,7 @@ pub mod event_types;
 pub mod events;
 pub mod filters;
 pub mod inspector;
+pub mod integrations;
 pub mod jobs;
 pub mod members;
 pub mod overview;

@@ -4,7 +4,7 @@
 use std::fmt::Write;
 
 use domain::{
-    api::{DayTries, HourFigures},
+    api::{DayTries, HealthFigures, HealthHour, HourFigures},
     human_ms,
 };
 use leptos::prelude::*;
@@ -130,6 +130,89 @@ pub fn duration_chart(hours: &[HourFigures]) -> AnyView {
     };
     let top = if most == 0 { "–".to_owned() } else { human_ms(most) };
     chart("Duration of tries", legend.into_any(), top, summary, shapes.into_any())
+}
+
+/// Hours that have figures, each at its place among the last 24; the newest is the last.
+fn spread(hours: &[HealthHour]) -> Vec<HealthFigures> {
+    let mut spread = vec![HealthFigures::default(); 24];
+    let end = hours.last().map_or(0, |hour| hour.at.millis());
+    for hour in hours {
+        let ago = usize::try_from((end - hour.at.millis()) / 3_600_000).unwrap_or(usize::MAX);
+        if let Some(place) = 23_usize.checked_sub(ago) {
+            spread[place] = hour.figures;
+        }
+    }
+    spread
+}
+
+/// Results of an integration per hour: good ones, and on top of them bad ones.
+pub fn results_chart(hours: &[HealthHour]) -> AnyView {
+    let hours = spread(hours);
+    let (good, bad) =
+        (|it: &HealthFigures| it.work_ok + it.checks_ok, |it: &HealthFigures| it.work_failed + it.checks_failed);
+    let most = hours.iter().map(|it| good(it) + bad(it)).max().unwrap_or_default();
+    let (mut above, mut below) = (String::new(), String::new());
+    for (index, figures) in hours.iter().enumerate() {
+        let well = height(good(figures), most, HEIGHT);
+        bar(&mut below, left(index, 10) + 1.0, HEIGHT, 8.0, well);
+        let badly = height(bad(figures), most, HEIGHT).min(HEIGHT - well.min(HEIGHT - 1.0));
+        bar(&mut above, left(index, 10) + 1.0, HEIGHT - well, 8.0, badly);
+    }
+    let summary = format!(
+        "Results per hour of the last 24 hours: {} good, {} bad",
+        thousands(hours.iter().map(good).sum()),
+        thousands(hours.iter().map(bad).sum()),
+    );
+    let legend = view! {
+        <i class="key key-good"></i>
+        "Good"
+        <i class="key key-bad"></i>
+        "Bad"
+    };
+    let shapes = view! {
+        <path class="shape-good" d=below></path>
+        <path class="shape-bad" d=above></path>
+    };
+    chart("Results per hour", legend.into_any(), thousands(most), summary, shapes.into_any())
+}
+
+/// How long an integration took to answer, hour by hour.
+pub fn average_chart(hours: &[HealthHour]) -> AnyView {
+    let hours = spread(hours);
+    let most = hours.iter().filter_map(|it| it.average_ms).max().unwrap_or_default();
+    let average = line(hours.iter().map(|it| it.average_ms), most);
+    let summary = format!("Average response time, hour by hour: at most {}", human_ms(most));
+    let legend = view! {
+        <i class="key key-line"></i>
+        "Average"
+    };
+    let shapes = view! { <path class="shape-line" d=average></path> };
+    let top = if most == 0 { "–".to_owned() } else { human_ms(most) };
+    chart("Response time", legend.into_any(), top, summary, shapes.into_any())
+}
+
+/// The last results as bars, one for each minute in which there were any; the newest is the last.
+pub fn heartbeats(beats: &[HealthHour]) -> Option<AnyView> {
+    if beats.is_empty() {
+        return None;
+    }
+    let (mut good, mut bad) = (String::new(), String::new());
+    for (index, beat) in beats.iter().enumerate() {
+        let failed = beat.figures.work_failed + beat.figures.checks_failed > 0;
+        bar(if failed { &mut bad } else { &mut good }, left(index, 4), DAY_HEIGHT, 3.0, DAY_HEIGHT);
+    }
+    let failed = beats.iter().filter(|beat| beat.figures.work_failed + beat.figures.checks_failed > 0).count();
+    let number = |number: usize| i64::try_from(number).unwrap_or_default();
+    let summary = format!("Last {}: {} bad", count(number(beats.len()), "result", "results"), number(failed));
+    Some(
+        view! {
+            <svg class="spark beats" viewBox=format!("0 0 240 {DAY_HEIGHT}") role="img" aria-label=summary>
+                <path class="shape-good" d=good></path>
+                <path class="shape-bad" d=bad></path>
+            </svg>
+        }
+        .into_any(),
+    )
 }
 
 /// The figures of both charts; an hour leads to its deliveries.

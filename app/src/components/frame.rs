@@ -4,10 +4,11 @@
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_location;
 use wasm_bindgen::JsCast;
+use web_sys::{Notification, NotificationPermission};
 
-use super::{icon::icon, loaded::Answer, palette::Palette, shortcuts::ShortcutList};
+use super::{icon::icon, loaded::Answer, palette::Palette, shortcuts::ShortcutList, status::count};
 use crate::{
-    calls::{dead_letters::dead_letter_total, preferences::SavePreferences, sessions::SignOut},
+    calls::{alerts::open_alerts, dead_letters::dead_letter_total, preferences::SavePreferences, sessions::SignOut},
     keyboard::{self, GROUPS, Overlays, Place},
     live::{Connection, Live},
     preferences::Preferences,
@@ -27,6 +28,9 @@ pub fn Frame(
     let path = use_location().pathname;
     let deaths = live.ticks(|event| event.moves_dead_letters() || event.dead_letter().is_some());
     let dead_letters = Resource::new(move || (deaths.get(), live.reopened.get()), |_| dead_letter_total());
+    let rung = live.ticks(|event| event.is_of("alerts"));
+    let alerts = Resource::new(move || (rung.get(), live.reopened.get()), |_| open_alerts());
+    notify_of_more(alerts);
     // On a small screen the drawer has done its work when a page was chosen.
     Effect::new(move |_| {
         path.track();
@@ -72,7 +76,7 @@ pub fn Frame(
                         view! {
                             {(!group.title.is_empty()).then(|| view! { <p class="nav-title">{group.title}</p> })}
                             <ul>
-                                {group.places.iter().map(|place| nav_link(place, path, dead_letters)).collect_view()}
+                                {group.places.iter().map(|place| nav_link(place, path, dead_letters, alerts)).collect_view()}
                             </ul>
                         }
                     })
@@ -92,13 +96,17 @@ fn logo() -> AnyView {
     view! { <img class="logo" src="/favicon.svg" alt="" width="20" height="20" /> }.into_any()
 }
 
-fn nav_link(place: &'static Place, path: Memo<String>, dead_letters: Answer<i64>) -> AnyView {
+fn nav_link(place: &'static Place, path: Memo<String>, dead_letters: Answer<i64>, alerts: Answer<i64>) -> AnyView {
     let is_here = move || {
         let path = path.read();
         *path == place.href || (place.href != "/" && path.starts_with(&format!("{}/", place.href)))
     };
     let external = place.href.starts_with("/api/").then_some("external");
-    let counts = place.href == "/dead-letters";
+    let counted = match place.href {
+        "/dead-letters" => Some(("dead-letter-count", dead_letters)),
+        "/alerts" => Some(("alert-count", alerts)),
+        _ => None,
+    };
     view! {
         <li>
             <a
@@ -106,22 +114,35 @@ fn nav_link(place: &'static Place, path: Memo<String>, dead_letters: Answer<i64>
                 href=place.href
                 rel=external
                 aria-current=move || is_here().then_some("page")
-                aria-label=counts.then_some(place.title)
-                aria-describedby=counts.then_some("dead-letter-count")
+                aria-label=counted.map(|_| place.title)
+                aria-describedby=counted.map(|(id, _)| id)
             >
                 {icon(place.icon)}
                 {place.title}
-                {counts.then(|| dead_letter_count(dead_letters))}
+                {counted.map(|(id, answer)| waiting(id, answer))}
             </a>
         </li>
     }
     .into_any()
 }
 
-/// How many dead letters wait for a person; nothing while there are none.
-fn dead_letter_count(answer: Answer<i64>) -> AnyView {
+/// Says in a notification of the browser that there are more alerts than before, if that was asked for.
+fn notify_of_more(alerts: Answer<i64>) {
+    let before = StoredValue::new(None::<i64>);
+    Effect::new(move |_| {
+        let Some(Ok(open)) = alerts.get() else { return };
+        let is_more = before.get_value().is_some_and(|before| open > before);
+        before.set_value(Some(open));
+        if is_more && Notification::permission() == NotificationPermission::Granted {
+            _ = Notification::new(&format!("Signalbox: {}", count(open, "open alert", "open alerts")));
+        }
+    });
+}
+
+/// How many wait for a person; nothing while there are none.
+fn waiting(id: &'static str, answer: Answer<i64>) -> AnyView {
     view! {
-        <span class="nav-count num" id="dead-letter-count">
+        <span class="nav-count num" id=id>
             <Transition>
                 {move || Suspend::new(async move {
                     answer.await.ok().filter(|total| *total > 0).map(|total| total.to_string())

@@ -36,7 +36,7 @@ mod sessions;
 mod setup;
 pub mod signature;
 mod signature_check;
-mod smtp;
+pub mod smtp;
 mod sources;
 mod webhooks;
 
@@ -54,7 +54,7 @@ pub use actor::{Actor, Who};
 pub use catalogue::Catalogue;
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
 pub use dead_letters::Handled;
-use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError};
+use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError, catalogue::Provider};
 pub use inspector::InspectorHit;
 use ipnet::IpNet;
 pub use live::{LiveEvent, LiveMessage};
@@ -146,9 +146,9 @@ pub(crate) struct Inner {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) entropy: Arc<dyn Entropy>,
     pub(crate) keyring: Keyring,
-    pub(crate) providers: Catalogue,
     pub(crate) client: Client,
     pub(crate) catalogue: event_types::Catalogue,
+    pub(crate) providers: Catalogue,
     pub(crate) routing: routing::Table,
     pub(crate) live: live::Hub,
     pub(crate) metrics: Counters,
@@ -407,6 +407,11 @@ impl Engine {
     /// The engine's clock: what "the last 24 hours" of a screen count back from.
     pub fn now(&self) -> Timestamp {
         self.inner.clock.now()
+    }
+
+    /// What can be integrated, by type, then by name.
+    pub fn providers(&self) -> impl Iterator<Item = &Provider> {
+        self.inner.providers.providers().map(AsRef::as_ref)
     }
 
     pub(crate) fn new_id<I: PublicId>(&self) -> I {

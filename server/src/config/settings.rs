@@ -37,6 +37,8 @@ pub(super) const KEYS: [&str; 14] = [
     "log",
     "log_format",
 ];
+/// Those that are lists of texts.
+const LISTS: [&str; 2] = ["allow_networks", "secret_folders"];
 /// Those that are never printed. URLs are printed without their password.
 const SECRETS: [&str; 3] = ["master_key", "bootstrap_password", "bootstrap_api_key"];
 
@@ -216,13 +218,13 @@ impl Settings {
             let key = known(&name, &format!("{name} in {}", path().display()), str::to_owned)?;
             let text = match &value {
                 toml::Value::String(text) => Some(text.clone()),
-                toml::Value::Array(items) if key == "allow_networks" => {
+                toml::Value::Array(items) if LISTS.contains(&key) => {
                     items.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>().map(|items| items.join(","))
                 }
                 _ => None,
             };
             let Some(text) = text else {
-                let expected = if key == "allow_networks" { "a list of texts" } else { "a text in quotation marks" };
+                let expected = if LISTS.contains(&key) { "a list of texts" } else { "a text in quotation marks" };
                 return Err(invalid(place, key, &value.to_string(), format!("expected {expected}")));
             };
             self.add(key, text, place.clone());
@@ -247,7 +249,7 @@ impl Settings {
     fn print_setting(&self, out: &mut String, key: &'static str, default: &str) {
         let Some((value, place)) = self.0.get(key) else { return out.push_str(default) };
         let shown = match key {
-            "allow_networks" => {
+            key if LISTS.contains(&key) => {
                 toml::Value::Array(value.split(',').map(|item| toml::Value::from(item.trim())).collect())
             }
             "database_url" | "proxy" => toml::Value::from(without_password(value)),

@@ -77,13 +77,17 @@ impl Client {
         Self::trusting(config, roots)
     }
 
-    pub(super) fn trusting(config: ClientConfig, roots: RootCertStore) -> Self {
+    pub(crate) fn trusting(config: ClientConfig, roots: RootCertStore) -> Self {
         let printable: String = config.user_agent.chars().filter(|c| matches!(c, ' '..='~')).collect();
         Self(Arc::new(Inner {
             connector: Connector::new(config.guard, config.proxy, roots),
             pool: Arc::default(),
             user_agent: HeaderValue::try_from(printable).expect("printable ASCII is a header value"),
         }))
+    }
+
+    pub(super) fn connector(&self) -> &Connector {
+        &self.0.connector
     }
 
     /// What decides whether a target may be sent to.
@@ -294,7 +298,7 @@ pub(super) struct Trace {
 }
 
 impl Trace {
-    fn begin() -> Self {
+    pub(super) fn begin() -> Self {
         let now = Instant::now();
         Self { began: now, phase: Phase::Connect, phase_began: now, timing: Timing::default(), remote: None }
     }

@@ -135,6 +135,8 @@ pub(super) struct Connector {
     guard: Guard,
     proxy: Option<Proxy>,
     tls: TlsConnector,
+    /// The same without offering HTTP.
+    mail_tls: TlsConnector,
 }
 
 impl Connector {
@@ -145,8 +147,29 @@ impl Connector {
             .expect("ring has suites for TLS 1.2 and 1.3")
             .with_root_certificates(roots)
             .with_no_client_auth();
+        let mail_tls = Arc::new(config.clone()).into();
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-        Self { guard, proxy, tls: Arc::new(config).into() }
+        Self { guard, proxy, tls: Arc::new(config).into(), mail_tls }
+    }
+
+    pub fn mail_tls(&self) -> &TlsConnector {
+        &self.mail_tls
+    }
+
+    /// Resolves, checks a name, and connects, directly.
+    pub async fn reach(
+        &self,
+        target: &Target<'_>,
+        deadline: Instant,
+        trace: &mut Trace,
+    ) -> Result<(TcpStream, SocketAddr), Fault> {
+        let addresses = self.addresses(target, trace).await?;
+        trace.enter(Phase::Connect);
+        let (stream, remote) =
+            self.open(&addresses, None, trace.phase, deadline.min(Instant::now() + CONNECT_TIMEOUT)).await?;
+        stream.set_nodelay(true).map_err(|error| Fault::connecting(&error))?;
+        trace.remote = Some(remote);
+        Ok((stream, remote))
     }
 
     pub fn guard(&self) -> &Guard {
@@ -241,7 +264,7 @@ impl Connector {
     }
 }
 
-fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, Fault> {
+pub(super) fn server_name(host: &Host<&str>) -> Result<ServerName<'static>, Fault> {
     match host {
         Host::Ipv4(ip) => Ok(ServerName::IpAddress(IpAddr::V4(*ip).into())),
         Host::Ipv6(ip) => Ok(ServerName::IpAddress(IpAddr::V6(*ip).into())),

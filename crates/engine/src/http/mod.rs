@@ -14,6 +14,7 @@
 
 mod client;
 mod connection;
+mod dial;
 mod fault;
 mod guard;
 mod meter;
@@ -29,6 +30,7 @@ use bytes::Bytes;
 use domain::delivery::ErrorClass;
 
 pub use client::{Client, ClientConfig};
+pub(crate) use dial::Line;
 pub use guard::{Guard, Refusal};
 pub use proxy::{NotAProxy, Proxy};
 pub use resolver::Resolver;

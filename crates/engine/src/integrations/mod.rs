@@ -42,11 +42,6 @@ pub(crate) type Secrets = BTreeMap<String, Secret>;
 const MAX_MAINTENANCE_HOURS: u32 = 168;
 
 impl Engine {
-    /// The providers that can be integrated.
-    pub fn catalogue(&self) -> impl Iterator<Item = &Arc<Provider>> {
-        self.inner.providers.providers()
-    }
-
     /// One provider of the catalogue.
     pub fn provider(&self, id: &str) -> Result<&Arc<Provider>> {
         self.inner.providers.provider(id).ok_or_else(|| ApiError::not_found("Provider"))

@@ -69,7 +69,7 @@ mod tests {
         let secret = Secret::new("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY");
         let credentials =
             Credentials { region: "us-east-1", access_key_id: "AKIAIOSFODNN7EXAMPLE", secret_access_key: &secret };
-        let now = "2013-05-24T00:00:00Z".parse().unwrap();
+        let now = Timestamp::parse("2013-05-24T00:00:00Z").unwrap();
         let [(_, authorization), ..] = sign_head(&credentials, "examplebucket.s3.amazonaws.com", "/", now);
         assert!(authorization.starts_with(
             "AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/20130524/us-east-1/s3/aws4_request, \

@@ -1,0 +1,374 @@
+//! `/integrations`: which of the organization's integrations work, what is broken, what that affects, and what to press
+//! (UC §3).
+
+mod fields;
+pub mod new;
+pub mod one;
+
+use domain::{
+    IntegrationState, IntegrationStatus, Permission,
+    api::{Alert, CheckResult, IntegrationSummary},
+    health::Health,
+    human_ms,
+};
+use leptos::prelude::*;
+use leptos_router::{NavigateOptions, hooks::query_signal_with_options};
+
+use crate::{
+    calls::integrations::{ActOnIntegration, CheckAll, Dashboard, IntegrationRow, Verb, show_dashboard},
+    components::{
+        field::{FormProblem, Refusal},
+        heading::Heading,
+        icon::icon,
+        loaded::loaded,
+        status::{Tone, count, status},
+        toast::Toasts,
+    },
+    live::Live,
+    session::may,
+    time::Time,
+};
+
+/// The dashboard.
+#[component]
+pub fn Integrations() -> AnyView {
+    let live: Live = expect_context();
+    let act = ServerAction::<ActOnIntegration>::new();
+    let all = ServerAction::<CheckAll>::new();
+    let options = || NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
+    let (search, set_search) = query_signal_with_options::<String>("q", options());
+    let (shown, set_shown) = query_signal_with_options::<String>("status", options());
+    let ticks = live.ticks(|event| event.is_of("integrations") || event.is_of("alerts"));
+    let changes = move || (act.version().get(), all.version().get(), live.reopened.get(), ticks.get());
+    let dashboard = Resource::new(changes, |_| show_dashboard());
+    report(act);
+    // What was checked since the button was pressed is the progress of the whole.
+    let since = RwSignal::new(None);
+    let toasts: Toasts = expect_context();
+    Effect::new(move |_| {
+        if let Some(Ok(checking)) = all.value().get() {
+            let number = i64::try_from(checking).unwrap_or_default();
+            toasts.say(&format!("Checking {}", count(number, "integration", "integrations")));
+        }
+    });
+    let pending = all.pending();
+    let begin = move |_| since.set(Some(now()));
+    let typed = search.get_untracked().unwrap_or_default();
+    let chosen = shown.get_untracked().unwrap_or_default();
+    view! {
+        <div class="page">
+            <div class="page-head">
+                <Heading text="Integrations" />
+                <div class="row">
+                    {may(Permission::OperateIntegrations)
+                        .then(|| {
+                            view! {
+                                <ActionForm action=all on:submit=begin>
+                                    <button class="btn" disabled=move || pending.get() aria-keyshortcuts="r">
+                                        {icon("retry")}
+                                        "Health Check All"
+                                    </button>
+                                </ActionForm>
+                            }
+                        })}
+                    <a class="btn" href="/logs">
+                        {icon("list")}
+                        "View Logs"
+                    </a>
+                    {may(Permission::WriteIntegrations)
+                        .then(|| {
+                            view! {
+                                <a class="btn btn-primary" href="/integrations/new" aria-keyshortcuts="n">
+                                    {icon("plus")}
+                                    "Add Integration"
+                                </a>
+                            }
+                        })}
+                </div>
+            </div>
+            <FormProblem refusal=Refusal::of(all) />
+            <FormProblem refusal=Refusal::of(act) />
+            {loaded(
+                dashboard,
+                move |dashboard| {
+                    view! {
+                        <div class="stack-wide">
+                            {totals(&dashboard.summary)} {progress(&dashboard, since)}
+                            {critical(&dashboard, act)}
+                        </div>
+                    }
+                },
+            )}
+            <form method="get" class="toolbar" role="search" on:submit=|event| event.prevent_default()>
+                <label class="search">
+                    {icon("search")}
+                    <input
+                        type="search"
+                        name="q"
+                        aria-label="Search integrations"
+                        aria-keyshortcuts="/"
+                        placeholder="Search by name, type or provider"
+                        value=typed
+                        on:input:target=move |event| {
+                            let text = event.target().value();
+                            set_search.set((!text.is_empty()).then_some(text));
+                        }
+                    />
+                    <kbd class="needs-js">"/"</kbd>
+                </label>
+                <select
+                    class="select"
+                    name="status"
+                    aria-label="Status"
+                    on:change:target=move |event| {
+                        let text = event.target().value();
+                        set_shown.set((!text.is_empty()).then_some(text));
+                    }
+                >
+                    {[("", "All statuses"), ("active", "Active"), ("error", "Error"), ("disabled", "Disabled")]
+                        .map(|(value, label)| {
+                            let selected = value == chosen;
+                            view! { <option value=value selected=selected>{label}</option> }
+                        })}
+                </select>
+            </form>
+            {loaded(dashboard, move |dashboard| table(dashboard, search, shown))}
+        </div>
+    }
+    .into_any()
+}
+
+/// The browser's clock. Only ever asked after something was pressed, so never while the page is rendered on the server.
+fn now() -> domain::Timestamp {
+    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 are below 2^53")]
+    let ms = js_sys::Date::now() as i64;
+    domain::Timestamp::from_millis(ms)
+}
+
+/// Says what became of a button.
+fn report(act: ServerAction<ActOnIntegration>) {
+    let toasts: Toasts = expect_context();
+    Effect::new(move |_| {
+        if let Some(Ok(answer)) = act.value().get() {
+            toasts.say(&answer.map_or_else(|| "Saved".to_owned(), |found| found_in_short(&found)));
+        }
+    });
+}
+
+fn found_in_short(found: &CheckResult) -> String {
+    if found.ok { format!("{} in {}", found.message, human_ms(found.latency_ms.into())) } else { found.message.clone() }
+}
+
+fn totals(summary: &IntegrationSummary) -> AnyView {
+    let card = |title: &'static str, value: i64, percent: Option<i64>, href: &'static str| {
+        view! {
+            <a class="card stat" href=href>
+                <span class="stat-title">{title}</span>
+                <span class="stat-value num">{value}</span>
+                <span class="muted num">{percent.map_or_else(|| "configured".to_owned(), |percent| format!("{percent}%"))}</span>
+            </a>
+        }
+    };
+    view! {
+        <section class="stats" aria-label="Health overview">
+            {card("Total", summary.total, None, "/integrations")}
+            {card("Active", summary.active, Some(summary.active_percent), "/integrations?status=active")}
+            {card("Errors", summary.errors, Some(summary.errors_percent), "/integrations?status=error")}
+            {card("Disabled", summary.disabled, Some(summary.disabled_percent), "/integrations?status=disabled")}
+        </section>
+    }
+    .into_any()
+}
+
+/// How far a check of all has come.
+fn progress(dashboard: &Dashboard, since: RwSignal<Option<domain::Timestamp>>) -> Option<AnyView> {
+    let since = since.get()?;
+    let active = dashboard.rows.iter().filter(|row| row.integration.state == IntegrationState::Active);
+    let (mut all, mut done) = (0_i64, 0_i64);
+    for row in active {
+        all += 1;
+        done += i64::from(row.integration.last_checked_at.is_some_and(|at| at >= since));
+    }
+    (done < all).then(|| {
+        view! {
+            <p class="notice" role="status">
+                <progress max=all value=done aria-label="Health check of all integrations"></progress>
+                {format!("{done} of {all} checked")}
+            </p>
+        }
+        .into_any()
+    })
+}
+
+fn critical(dashboard: &Dashboard, act: ServerAction<ActOnIntegration>) -> Option<AnyView> {
+    if dashboard.alerts.is_empty() {
+        return None;
+    }
+    let row = |alert: &Alert| {
+        let href = format!("/integrations/{}", alert.subject);
+        let id = alert.subject.clone();
+        let spoken = format!("Reconnect: {}", alert.title);
+        view! {
+            <li>
+                <div class="grow">
+                    <a class="row-link strong" href=href.clone()>
+                        {alert.title.clone()}
+                    </a>
+                    {(!alert.impact.is_empty()).then(|| view! { <span class="sub bad">{format!("Impact: {}", alert.impact)}</span> })}
+                    <span class="sub muted">"since " <Time at=alert.first_at /></span>
+                </div>
+                <a class="btn btn-sm" href=format!("{href}?tab=logs&level=error") aria-label=format!("View Logs: {}", alert.title)>
+                    "View Logs"
+                </a>
+                {may(Permission::OperateIntegrations)
+                    .then(|| {
+                        view! {
+                            <ActionForm action=act>
+                                <input type="hidden" name="id" value=id />
+                                <button class="btn btn-sm" name="verb" value="reconnect" aria-label=spoken>
+                                    "Reconnect"
+                                </button>
+                            </ActionForm>
+                        }
+                    })}
+                <a class="btn btn-sm" href=href aria-label=format!("Troubleshoot: {}", alert.title)>
+                    "Troubleshoot"
+                </a>
+            </li>
+        }
+    };
+    Some(
+        view! {
+            <section class="card attention" aria-labelledby="critical">
+                <h2 id="critical">"Critical alerts"</h2>
+                <ul>{dashboard.alerts.iter().map(row).collect_view()}</ul>
+            </section>
+        }
+        .into_any(),
+    )
+}
+
+fn fits(row: &IntegrationRow, search: &str, status: &str) -> bool {
+    let search = search.to_lowercase();
+    let integration = &row.integration;
+    let texts = [&*integration.name, &*row.provider_name, integration.kind.label()];
+    (status.is_empty() || integration.status.as_str() == status)
+        && texts.iter().any(|text| text.to_lowercase().contains(&search))
+}
+
+fn table(dashboard: Dashboard, search: Memo<Option<String>>, shown: Memo<Option<String>>) -> AnyView {
+    if dashboard.rows.is_empty() {
+        return nothing_yet();
+    }
+    let rows = StoredValue::new(dashboard.rows);
+    let found = move || {
+        let (search, status) = (search.get().unwrap_or_default(), shown.get().unwrap_or_default());
+        rows.with_value(|all| all.iter().filter(|row| fits(row, &search, &status)).cloned().collect::<Vec<_>>())
+    };
+    let none_found = move || found().is_empty();
+    let key = |row: &IntegrationRow| {
+        let integration = &row.integration;
+        (integration.id, integration.version, integration.health, integration.last_checked_at)
+    };
+    view! {
+        <section class="section" aria-labelledby="all-integrations">
+            <h2 class="sr-only" id="all-integrations">"All integrations"</h2>
+            <div class="table-wrap" hidden=none_found>
+                <table class="table">
+                    <caption class="sr-only">"Integrations"</caption>
+                    <thead>
+                        <tr>
+                            <th scope="col">"Integration"</th>
+                            <th scope="col">"Provider"</th>
+                            <th scope="col">"Status"</th>
+                            <th scope="col">"Last sync"</th>
+                        </tr>
+                    </thead>
+                    <tbody>
+                        <For each=found key=key let:shown>
+                            {row(&shown)}
+                        </For>
+                    </tbody>
+                </table>
+            </div>
+            <p class="empty" hidden=move || !none_found()>"No integration fits the search."</p>
+        </section>
+    }
+    .into_any()
+}
+
+fn row(row: &IntegrationRow) -> AnyView {
+    let integration = &row.integration;
+    let is_down = integration.health == Health::Down;
+    let outcome = if integration.last_error.is_some() { " (failed)" } else { "" };
+    view! {
+        <tr>
+            <td class="primary">
+                <span class="kind" aria-hidden="true">{integration.kind.icon()}</span>
+                <a class="row-link strong" data-row="" href=format!("/integrations/{}", integration.id)>
+                    {integration.name.clone()}
+                </a>
+                <span class="sub muted">{integration.kind.label()}</span>
+            </td>
+            <td>{row.provider_name.clone()}</td>
+            <td>
+                {health_status(integration.status, integration.health)}
+                {is_down.then(|| view! { <span class="sub bad">{row.impact.clone()}</span> })}
+                {(!is_down).then(|| integration.last_error.clone().map(|error| view! { <span class="sub warn">{error}</span> }))}
+            </td>
+            <td>
+                {match integration.last_checked_at {
+                    Some(at) => view! { <Time at /> {outcome} }.into_any(),
+                    None => "–".into_any(),
+                }}
+            </td>
+        </tr>
+    }
+    .into_any()
+}
+
+/// How an integration is, in one word.
+pub fn health_status(of: IntegrationStatus, health: Health) -> AnyView {
+    match (of, health) {
+        (IntegrationStatus::Disabled, _) => status(Tone::Idle, "ban", "Disabled"),
+        (_, Health::Down) => status(Tone::Bad, "x", "Error"),
+        (_, Health::Degraded) => status(Tone::Warn, "alert", "Slow"),
+        (_, Health::Maintenance) => status(Tone::Busy, "pause", "Maintenance"),
+        (_, Health::Unknown) => status(Tone::Idle, "clock", "Checking"),
+        (_, Health::Healthy) => status(Tone::Good, "check", "Active"),
+    }
+}
+
+/// The word for a verb, as its button says it.
+const fn verb_word(verb: Verb) -> &'static str {
+    match verb {
+        Verb::Enable => "enable",
+        Verb::Disable => "disable",
+        Verb::Reconnect => "reconnect",
+        Verb::Test => "test",
+        Verb::BeginMaintenance => "begin_maintenance",
+        Verb::EndMaintenance => "end_maintenance",
+    }
+}
+
+fn nothing_yet() -> AnyView {
+    view! {
+        <div class="empty empty-big">
+            {icon("plug")}
+            <h2>"No integrations yet"</h2>
+            <p class="muted">
+                "Add the services that your company relies on: e-mail, calendar, payroll, storage and more. Signalbox checks every five minutes that they work and tells you when they do not."
+            </p>
+            {may(Permission::WriteIntegrations)
+                .then(|| {
+                    view! {
+                        <a class="btn btn-primary" href="/integrations/new">
+                            {icon("plus")}
+                            "Add Integration"
+                        </a>
+                    }
+                })}
+        </div>
+    }
+    .into_any()
+}

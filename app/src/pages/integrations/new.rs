@@ -1,0 +1,123 @@
+//! `/integrations/new`: choosing a provider, then its form.
+
+use domain::catalogue::{Category, Provider};
+use leptos::prelude::*;
+use leptos_router::hooks::use_query_map;
+
+use super::fields;
+use crate::{
+    calls::integrations::{IntegrationForm, ProviderChoice, SaveIntegration, list_providers, show_provider},
+    components::{heading::Heading, icon::icon, loaded::loaded},
+};
+
+/// Choosing and configuring.
+#[component]
+pub fn NewIntegration() -> AnyView {
+    let query = use_query_map();
+    let chosen = Memo::new(move |_| query.with(|query| query.get("provider")).filter(|id| !id.is_empty()));
+    let providers = Resource::new(|| (), |()| list_providers());
+    let provider = Resource::new(
+        move || chosen.get(),
+        |id| async move {
+            match id {
+                Some(id) => show_provider(id).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
+    let save = ServerAction::<SaveIntegration>::new();
+    let search = RwSignal::new(String::new());
+    view! {
+        <div class="page">
+            <p class="crumbs">
+                <a class="quiet" href="/integrations">
+                    "Integrations"
+                </a>
+                {move || chosen.get().map(|_| view! { " / " <a class="quiet" href="/integrations/new">"Add Integration"</a> })}
+            </p>
+            <div class="page-head">
+                <Heading text="Add Integration" />
+            </div>
+            {loaded(
+                provider,
+                move |provider| match provider {
+                    Some(provider) => configure(&provider, save),
+                    None => loaded(providers, move |providers| choose(providers, search)),
+                },
+            )}
+        </div>
+    }
+    .into_any()
+}
+
+fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
+    let providers = StoredValue::new(providers);
+    let fits = |provider: &ProviderChoice, text: &str| {
+        let text = text.to_lowercase();
+        [&*provider.name, &*provider.summary, provider.kind.label()].iter().any(|it| it.to_lowercase().contains(&text))
+    };
+    let groups = Category::ALL.map(|category| {
+        let of_group = move || {
+            let text = search.get();
+            providers.with_value(|all| {
+                let wanted = all.iter().filter(|it| it.kind.category() == category && fits(it, &text));
+                wanted.cloned().collect::<Vec<_>>()
+            })
+        };
+        view! {
+            <section class="section" hidden=move || of_group().is_empty()>
+                <h2>{category.label()}</h2>
+                <ul class="choices">
+                    <For each=of_group key=|it| it.id.clone() let:provider>
+                        <li>
+                            <a class="card choice" href=format!("/integrations/new?provider={}", provider.id) data-row="">
+                                <span class="kind" aria-hidden="true">{provider.kind.icon()}</span>
+                                <span class="grow">
+                                    <span class="strong">{provider.name.clone()}</span>
+                                    <span class="sub muted">{provider.summary.clone()}</span>
+                                </span>
+                                <span class="badge">{provider.kind.label()}</span>
+                            </a>
+                        </li>
+                    </For>
+                </ul>
+            </section>
+        }
+    });
+    view! {
+        <label class="search needs-js">
+            {icon("search")}
+            <input
+                type="search"
+                aria-label="Search providers"
+                aria-keyshortcuts="/"
+                placeholder="Search providers"
+                on:input:target=move |event| search.set(event.target().value())
+            />
+            <kbd>"/"</kbd>
+        </label>
+        {groups}
+    }
+    .into_any()
+}
+
+fn configure(provider: &Provider, save: ServerAction<SaveIntegration>) -> AnyView {
+    let form = IntegrationForm::blank(provider);
+    view! {
+        <div class="stack-wide page-narrow">
+            <div class="lede">
+                <p>
+                    <strong>{provider.name.clone()}</strong>
+                    " · "
+                    {provider.summary.clone()}
+                </p>
+                {provider
+                    .docs
+                    .clone()
+                    .map(|url| view! { <p><a class="link" href=url target="_blank" rel="noreferrer">"How to set it up"</a></p> })}
+            </div>
+            {fields::form(provider, form, &std::collections::BTreeMap::new(), save)}
+        </div>
+    }
+    .into_any()
+}

@@ -1,0 +1,252 @@
+//! `/integrations/{id}`: one integration. Tabs are in the address (`?tab=`), so that each can be linked to.
+
+mod health;
+pub mod logs;
+mod runbook;
+mod settings;
+
+use domain::{
+    IntegrationState, Permission,
+    api::{LogLevel, LogQuery, TimeRange},
+};
+use leptos::prelude::*;
+use leptos_router::hooks::{use_params_map, use_query_map};
+
+use super::{health_status, report, verb_word};
+use crate::{
+    calls::integrations::{
+        ActOnIntegration, ClearLog, DeleteIntegration, Diagnose, IntegrationScreen, SaveIntegration, SaveRunbook,
+        SendTestEmail, Verb, list_logs_in, show_health, show_integration,
+    },
+    components::{
+        field::{FormProblem, Refusal},
+        heading::Heading,
+        icon::icon,
+        loaded::{loaded, loaded_or},
+        problem::problem_page,
+    },
+    live::Live,
+    session::may,
+    time::Time,
+};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tab {
+    Health,
+    Settings,
+    Logs,
+    Runbook,
+}
+
+impl Tab {
+    const ALL: [(Self, &'static str, &'static str); 4] = [
+        (Self::Health, "health", "Health"),
+        (Self::Settings, "settings", "Settings"),
+        (Self::Logs, "logs", "Logs"),
+        (Self::Runbook, "runbook", "Runbook"),
+    ];
+
+    fn parse(text: Option<String>) -> Self {
+        let text = text.unwrap_or_default();
+        Self::ALL.into_iter().find(|(_, name, _)| *name == text).map_or(Self::Health, |(tab, ..)| tab)
+    }
+}
+
+/// What the tabs do; made once, whichever tab is open.
+#[derive(Clone, Copy)]
+struct Actions {
+    act: ServerAction<ActOnIntegration>,
+    save: ServerAction<SaveIntegration>,
+    delete: ServerAction<DeleteIntegration>,
+    mail: ServerAction<SendTestEmail>,
+    diagnose: ServerAction<Diagnose>,
+    runbook: ServerAction<SaveRunbook>,
+    clear: ServerAction<ClearLog>,
+}
+
+/// One integration with its tabs.
+#[component]
+pub fn IntegrationPage() -> AnyView {
+    let params = use_params_map();
+    let query = use_query_map();
+    let live: Live = expect_context();
+    let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
+    let tab = Memo::new(move |_| Tab::parse(query.with(|query| query.get("tab"))));
+    let asked = move |name: &'static str| query.with(|query| query.get(name)).filter(|text| !text.is_empty());
+    let actions = Actions {
+        act: ServerAction::new(),
+        save: ServerAction::new(),
+        delete: ServerAction::new(),
+        mail: ServerAction::new(),
+        diagnose: ServerAction::new(),
+        runbook: ServerAction::new(),
+        clear: ServerAction::new(),
+    };
+    report(actions.act);
+    let ticks = live.ticks(|event| event.is_of("integrations"));
+    // A form that is being filled in is not taken away by news: settings are fetched again only after a change of ours.
+    let saved = Memo::new(move |seen: Option<&u32>| {
+        let succeeded = actions.save.value().with(|answer| matches!(answer, Some(Ok(None))));
+        seen.copied().unwrap_or_default() + u32::from(succeeded)
+    });
+    let changes = move || (saved.get(), actions.act.version().get(), actions.runbook.version().get());
+    let screen = Resource::new(move || (id.get(), changes()), |(id, _)| show_integration(id));
+    let report = Resource::new(
+        move || {
+            let fresh = (ticks.get(), live.reopened.get(), actions.act.version().get(), actions.mail.version().get());
+            (tab.get() == Tab::Health).then(|| (id.get(), fresh))
+        },
+        |asked| async move {
+            match asked {
+                Some((id, _)) => show_health(id).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
+    let log_query = move || LogQuery {
+        integration_id: id.get().parse().ok(),
+        level: asked("level").and_then(|text| text.parse::<LogLevel>().ok()),
+        q: asked("q"),
+        limit: Some(50),
+        cursor: asked("cursor"),
+        ..LogQuery::default()
+    };
+    let range = move || asked("range").and_then(|text| text.parse::<TimeRange>().ok());
+    let logs = Resource::new(
+        move || {
+            let fresh = (ticks.get(), live.reopened.get(), actions.clear.version().get());
+            (tab.get() == Tab::Logs).then(|| (log_query(), range(), fresh))
+        },
+        |asked| async move {
+            match asked {
+                Some((query, range, _)) => list_logs_in(query, range).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
+    let show = move |screen: IntegrationScreen| {
+        let head = head(&screen, actions.act, tab);
+        let screen = StoredValue::new(screen);
+        let body = move || {
+            let screen = screen.get_value();
+            match tab.get() {
+                Tab::Health => loaded(report, move |report| {
+                    report.map(|report| health::tab(&report, &screen.provider, actions.act, actions.diagnose))
+                }),
+                Tab::Settings => settings::tab(&screen, actions.save, actions.mail, actions.delete),
+                Tab::Logs => {
+                    let integration = screen.integration;
+                    let asked = log_query();
+                    loaded(logs, move |page| {
+                        page.map(|page| logs::tab(&integration, page, &asked, range(), actions.clear))
+                    })
+                }
+                Tab::Runbook => runbook::tab(&screen.integration, actions.runbook),
+            }
+        };
+        view! {
+            <div class="page">
+                {head}
+                {body}
+            </div>
+        }
+    };
+    loaded_or(screen, show, problem_page)
+}
+
+fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Memo<Tab>) -> AnyView {
+    let integration = &screen.integration;
+    let id = integration.id.to_string();
+    let path = format!("/integrations/{id}");
+    let tabs = Tab::ALL.map(|(it, name, title)| {
+        let key = match it {
+            Tab::Settings => Some("e"),
+            Tab::Logs => Some("l"),
+            Tab::Health | Tab::Runbook => None,
+        };
+        view! {
+            <a
+                href=format!("{path}?tab={name}")
+                aria-current=move || (tab.get() == it).then_some("page")
+                aria-keyshortcuts=key
+                data-noscroll=""
+            >
+                {title}
+            </a>
+        }
+    });
+    let is_active = integration.state == IntegrationState::Active;
+    let button = move |verb: Verb, label: &'static str, name: &'static str, key: Option<&'static str>| {
+        view! {
+            <button class="btn" name="verb" value=verb_word(verb) aria-keyshortcuts=key>
+                {icon(name)}
+                {label}
+            </button>
+        }
+    };
+    let operate =
+        may(Permission::OperateIntegrations).then(|| button(Verb::Reconnect, "Reconnect", "retry", Some("r")));
+    let test = (is_active && may(Permission::OperateIntegrations))
+        .then(|| button(Verb::Test, "Test Connection", "flask", Some("t")));
+    let switch = may(Permission::WriteIntegrations).then(|| {
+        if is_active {
+            let (name, act_id) = (integration.name.clone(), id.clone());
+            view! {
+                <details class="confirm confirm-right">
+                    <summary class="btn">{icon("pause")} "Disable Integration"</summary>
+                    <ActionForm action=act attr:class="confirm-box">
+                        <input type="hidden" name="id" value=act_id />
+                        <p>"Stop using and watching " <strong>{name}</strong> "?"</p>
+                        <button class="btn btn-danger" name="verb" value="disable">
+                            "Yes, disable it"
+                        </button>
+                    </ActionForm>
+                </details>
+            }
+            .into_any()
+        } else {
+            view! {
+                <ActionForm action=act>
+                    <input type="hidden" name="id" value=id.clone() />
+                    {button(Verb::Enable, "Enable Integration", "play", None)}
+                </ActionForm>
+            }
+            .into_any()
+        }
+    });
+    let form_id = integration.id.to_string();
+    view! {
+        <p class="crumbs">
+            <a class="quiet" href="/integrations">
+                "Integrations"
+            </a>
+            " / "
+            {screen.provider.name.clone()}
+        </p>
+        <div class="page-head">
+            <div class="page-title">
+                <span class="kind" aria-hidden="true">{integration.kind.icon()}</span>
+                <Heading text=integration.name.clone() />
+                {health_status(integration.status, integration.health)}
+            </div>
+            <div class="row">
+                <ActionForm action=act attr:class="row">
+                    <input type="hidden" name="id" value=form_id />
+                    {test}
+                    {operate}
+                </ActionForm>
+                {switch}
+            </div>
+        </div>
+        {(!integration.status_note.is_empty())
+            .then(|| view! { <p class="notice notice-warn">{icon("alert")} {integration.status_note.clone()}</p> })}
+        {integration
+            .maintenance_until
+            .map(|at| view! { <p class="notice">{icon("pause")} <span>"In maintenance until " <Time at /></span></p> })}
+        <FormProblem refusal=Refusal::of(act) />
+        <nav class="tabs" aria-label="Integration">
+            {tabs}
+        </nav>
+    }
+    .into_any()
+}
