@@ -55,6 +55,7 @@ pub fn head() -> OpenApi {
         ("API keys", "How programs prove who they are."),
         ("Members", "The people of the organization."),
         ("Inspector", "A built-in receiver that records what it gets and checks signatures."),
+        ("Integrations", "Services that the organization uses, and whether they work."),
         ("Alerts", "What somebody should look at, and who is told."),
         ("Audit", "Who changed what."),
         ("Overview", "Figures, and who is calling."),
