@@ -85,17 +85,19 @@ fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
         }
     });
     view! {
-        <label class="search needs-js">
-            {icon("search")}
-            <input
-                type="search"
-                aria-label="Search providers"
-                aria-keyshortcuts="/"
-                placeholder="Search providers"
-                on:input:target=move |event| search.set(event.target().value())
-            />
-            <kbd>"/"</kbd>
-        </label>
+        <div class="toolbar needs-js">
+            <label class="search">
+                {icon("search")}
+                <input
+                    type="search"
+                    aria-label="Search providers"
+                    aria-keyshortcuts="/"
+                    placeholder="Search providers"
+                    on:input:target=move |event| search.set(event.target().value())
+                />
+                <kbd>"/"</kbd>
+            </label>
+        </div>
         {groups}
     }
     .into_any()
