@@ -7,6 +7,7 @@ pub mod deliveries;
 pub mod events;
 pub mod inspector;
 pub mod jobs;
+pub mod lazy;
 pub mod login;
 pub mod not_found;
 pub mod overview;
