@@ -20,6 +20,8 @@ pub mod ssr;
 mod time;
 
 pub use error::CallError;
+#[cfg(feature = "hydrate")]
+pub use pages::lazy::fetch as fetch_page;
 
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::{MetaTags, Title, provide_meta_context};
@@ -34,12 +36,20 @@ use components::{
     heading::LastPath,
     toast::{ToastRegion, Toasts},
 };
+use pages::lazy::{Admin, Edit, Entry, Landing, Page, Services, Traffic, Triage};
+
+/// Told to the window once the page is live.
+const HYDRATED: &str = "hydrated";
+/// Milliseconds that the page on the screen has for itself before the code of the other pages is fetched.
+const FETCH_ALL_MS: u32 = 1_000;
 
 /// The addresses of the built files, such as `/pkg/signalbox.1a2b3c.js`.
 #[derive(Clone, Debug)]
 pub struct Assets {
     /// The JavaScript that loads the WASM module.
     pub js: String,
+    /// The JavaScript that loads the parts of the module.
+    pub loader: String,
     /// The WASM module.
     pub wasm: String,
     /// The stylesheet.
@@ -50,8 +60,10 @@ pub struct Assets {
 pub fn shell(assets: &Assets) -> impl IntoView + use<> {
     let nonce = use_nonce();
     let boot = format!(
-        "import init,{{hydrate}} from \"{}\";await init({{module_or_path:\"{}\"}});hydrate();",
-        assets.js, assets.wasm
+        "import init,{{hydrate}} from \"{}\";import{{fetchAll}} from \"{}\";\
+         addEventListener(\"{HYDRATED}\",()=>setTimeout(fetchAll,{FETCH_ALL_MS}),{{once:true}});\
+         await init({{module_or_path:\"{}\"}});hydrate(location.pathname);",
+        assets.js, assets.loader, assets.wasm
     );
     let session = session::current().and_then(|session| serde_json::to_string(&session).ok());
     let preferences = preferences::Preferences::current();
@@ -68,6 +80,7 @@ pub fn shell(assets: &Assets) -> impl IntoView + use<> {
                 <link rel="stylesheet" href=assets.css.clone() />
                 <link rel="icon" type="image/svg+xml" href="/favicon.svg" />
                 <link rel="modulepreload" href=assets.js.clone() crossorigin="" nonce=nonce.clone() />
+                <link rel="modulepreload" href=assets.loader.clone() crossorigin="" nonce=nonce.clone() />
                 <link rel="preload" href=assets.wasm.clone() r#as="fetch" r#type="application/wasm" crossorigin="" />
                 <script type="module" nonce=nonce>
                     {boot}
@@ -111,27 +124,27 @@ pub fn App() -> AnyView {
                 {session.map(|session| view! { <Frame session /> })}
                 <main id="main" tabindex="-1">
                     <FlatRoutes fallback=pages::not_found::NotFound>
-                        <Route path=path!("/") view=pages::overview::Overview ssr=SsrMode::Async />
-                        <Route path=path!("/login") view=pages::login::Login ssr=SsrMode::Async />
-                        <Route path=path!("/setup") view=pages::setup::Setup ssr=SsrMode::Async />
-                        <Route path=path!("/webhooks") view=pages::webhooks::Webhooks ssr=SsrMode::Async />
-                        <Route path=path!("/webhooks/new") view=pages::webhooks::new::NewWebhook ssr=SsrMode::Async />
-                        <Route path=path!("/webhooks/:id") view=pages::webhooks::one::Webhook ssr=SsrMode::Async />
-                        <Route path=path!("/deliveries") view=pages::deliveries::Deliveries ssr=SsrMode::Async />
-                        <Route path=path!("/deliveries/:id") view=pages::deliveries::one::Delivery ssr=SsrMode::Async />
-                        <Route path=path!("/dead-letters") view=pages::dead_letters::DeadLetters ssr=SsrMode::Async />
-                        <Route path=path!("/jobs") view=pages::jobs::Jobs ssr=SsrMode::Async />
-                        <Route path=path!("/events") view=pages::events::Events ssr=SsrMode::Async />
-                        <Route path=path!("/events/:id") view=pages::events::one::Event ssr=SsrMode::Async />
-                        <Route path=path!("/retry-policy") view=pages::retry_policy::RetryPolicy ssr=SsrMode::Async />
-                        <Route path=path!("/integrations") view=pages::integrations::Integrations ssr=SsrMode::Async />
-                        <Route path=path!("/integrations/new") view=pages::integrations::new::NewIntegration ssr=SsrMode::Async />
-                        <Route path=path!("/integrations/:id") view=pages::integrations::one::IntegrationPage ssr=SsrMode::Async />
-                        <Route path=path!("/logs") view=pages::logs::Logs ssr=SsrMode::Async />
-                        <Route path=path!("/alerts") view=pages::alerts::Alerts ssr=SsrMode::Async />
-                        <Route path=path!("/inspector") view=pages::inspector::Inspector ssr=SsrMode::Async />
-                        <Route path=path!("/api") view=pages::api::Api ssr=SsrMode::Async />
-                        <Route path=path!("/settings") view=pages::settings::Settings ssr=SsrMode::Async />
+                        <Route path=path!("/") view=Page::Landing(Landing::Overview) ssr=SsrMode::Async />
+                        <Route path=path!("/login") view=Page::Entry(Entry::Login) ssr=SsrMode::Async />
+                        <Route path=path!("/setup") view=Page::Entry(Entry::Setup) ssr=SsrMode::Async />
+                        <Route path=path!("/webhooks") view=Page::Landing(Landing::Webhooks) ssr=SsrMode::Async />
+                        <Route path=path!("/webhooks/new") view=Page::Edit(Edit::NewWebhook) ssr=SsrMode::Async />
+                        <Route path=path!("/webhooks/:id") view=Page::Edit(Edit::Webhook) ssr=SsrMode::Async />
+                        <Route path=path!("/deliveries") view=Page::Traffic(Traffic::Deliveries) ssr=SsrMode::Async />
+                        <Route path=path!("/deliveries/:id") view=Page::Traffic(Traffic::Delivery) ssr=SsrMode::Async />
+                        <Route path=path!("/dead-letters") view=Page::Triage(Triage::DeadLetters) ssr=SsrMode::Async />
+                        <Route path=path!("/jobs") view=Page::Triage(Triage::Jobs) ssr=SsrMode::Async />
+                        <Route path=path!("/events") view=Page::Traffic(Traffic::Events) ssr=SsrMode::Async />
+                        <Route path=path!("/events/:id") view=Page::Traffic(Traffic::Event) ssr=SsrMode::Async />
+                        <Route path=path!("/retry-policy") view=Page::Edit(Edit::RetryPolicy) ssr=SsrMode::Async />
+                        <Route path=path!("/integrations") view=Page::Services(Services::Integrations) ssr=SsrMode::Async />
+                        <Route path=path!("/integrations/new") view=Page::Services(Services::NewIntegration) ssr=SsrMode::Async />
+                        <Route path=path!("/integrations/:id") view=Page::Services(Services::Integration) ssr=SsrMode::Async />
+                        <Route path=path!("/logs") view=Page::Services(Services::Logs) ssr=SsrMode::Async />
+                        <Route path=path!("/alerts") view=Page::Services(Services::Alerts) ssr=SsrMode::Async />
+                        <Route path=path!("/inspector") view=Page::Admin(Admin::Inspector) ssr=SsrMode::Async />
+                        <Route path=path!("/api") view=Page::Admin(Admin::Api) ssr=SsrMode::Async />
+                        <Route path=path!("/settings") view=Page::Admin(Admin::Settings) ssr=SsrMode::Async />
                     </FlatRoutes>
                 </main>
             </div>
@@ -147,6 +160,9 @@ fn announce_hydrated() {
         _ = html.set_attribute("data-hydrated", "true");
     }
     if let Some(performance) = window().performance() {
-        _ = performance.mark("hydrated");
+        _ = performance.mark(HYDRATED);
+    }
+    if let Ok(event) = web_sys::Event::new(HYDRATED) {
+        _ = window().dispatch_event(&event);
     }
 }

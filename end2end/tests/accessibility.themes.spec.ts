@@ -132,6 +132,25 @@ test("refused forms and open confirmations", async ({ signedIn: page, goto, worl
   await expectAccessible(page);
 });
 
+test("opened boxes that act on many, and that edit", async ({ signedIn: page, goto, world }) => {
+  const boxes = [
+    { path: `/dead-letters?webhook_id=${world.broken}`, summary: "Clear All That Match", inside: "Confirmation" },
+    { path: `/dead-letters?webhook_id=${world.broken}`, summary: "Retry All That Match", inside: "Yes, retry them" },
+    { path: `/webhooks/${world.broken}?tab=deliveries`, summary: "Replay Failed", inside: "Yes, replay them" },
+    { path: `/deliveries/${world.delivered}`, summary: "Edit and resend", inside: "Payload" },
+    { path: "/inspector", summary: "Respond with", inside: "Body" },
+  ];
+  for (const { path, summary, inside } of boxes) {
+    await test.step(summary, async () => {
+      await goto(path);
+      await disclosure(page, summary).click();
+      const field = page.getByRole("textbox", { name: inside, exact: true });
+      await expect(field.or(page.getByRole("button", { name: inside }))).toBeVisible();
+      await expectAccessible(page);
+    });
+  }
+});
+
 test("live rows that wait, opened tries, an opened request", async ({ signedIn: page, goto, api, world }) => {
   const { id } = await api.createWebhook({ name: unique("Looked at"), url: await api.inspectorUrl(), events: ["job.created"] });
   await goto(`/webhooks/${id}?tab=deliveries`);

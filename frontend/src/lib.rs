@@ -9,9 +9,12 @@ extern "C" {
     fn console_error(message: &str);
 }
 
-/// Hydrates the page. A panic is logged to the console, where a person can copy it and the browser tests fail on it.
+/// Hydrates the page at this path. A panic is logged to the console, where a person can copy it and the browser tests fail on
+/// it. A page whose code cannot be fetched stays as the server wrote it, which works by links and forms.
 #[wasm_bindgen]
-pub fn hydrate() {
+pub async fn hydrate(path: String) {
     std::panic::set_hook(Box::new(|panic| console_error(&panic.to_string())));
-    leptos::mount::hydrate_body(app::App);
+    if app::fetch_page(&path).await {
+        leptos::mount::hydrate_body(app::App);
+    }
 }

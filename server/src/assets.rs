@@ -15,7 +15,7 @@ use axum::{
 use bytes::Bytes;
 use rust_embed::RustEmbed;
 use serde::Deserialize;
-use std::borrow::Cow;
+use std::{borrow::Cow, collections::HashMap};
 
 #[derive(RustEmbed)]
 #[folder = "../dist"]
@@ -31,6 +31,10 @@ pub struct Manifest {
     pub wasm: String,
     /// The stylesheet.
     pub css: String,
+    /// The JavaScript that loads the parts of the module.
+    pub loader: String,
+    /// The parts that a page needs beside the module, by the name of the function that shows it.
+    pub pages: HashMap<String, Vec<String>>,
 }
 
 /// What `dist/` holds now; paths that answer 404 if it was never built.
@@ -38,7 +42,7 @@ pub fn manifest() -> Manifest {
     manifest_in::<Dist>().unwrap_or_else(|| {
         tracing::warn!("built without the browser half (dist/): pages will have neither style nor script");
         let path = |kind| format!("/pkg/unbuilt.{kind}");
-        Manifest { js: path("js"), wasm: path("wasm"), css: path("css") }
+        Manifest { js: path("js"), wasm: path("wasm"), css: path("css"), loader: path("js"), pages: HashMap::new() }
     })
 }
 
@@ -221,5 +225,6 @@ mod tests {
     fn the_manifest_names_the_files() {
         let manifest = manifest_in::<Fixture>().unwrap();
         assert_eq!(manifest.wasm, "/pkg/signalbox.00.wasm");
+        assert_eq!(manifest.pages["home"], ["/pkg/home.00.wasm"]);
     }
 }

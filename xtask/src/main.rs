@@ -2,6 +2,7 @@
 //! prints goes to stderr, so that the output of a command run under `postgres` stays that command's. It refuses to hold
 //! anything that a Makefile line or a cargo flag can say.
 
+mod bundle;
 mod folders;
 mod postgres;
 mod process;

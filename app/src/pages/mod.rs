@@ -9,6 +9,7 @@ pub mod events;
 pub mod inspector;
 pub mod integrations;
 pub mod jobs;
+pub mod lazy;
 pub mod login;
 pub mod logs;
 pub mod not_found;

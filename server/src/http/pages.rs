@@ -2,7 +2,7 @@
 //!
 //! Server functions (`/_ui/…`) and pages get the same contexts. What a screen shows is the business of `app`.
 
-use std::{fmt::Write as _, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, fmt::Write as _, net::SocketAddr, sync::Arc};
 
 use app::ssr::Visitor;
 use axum::{
@@ -17,7 +17,10 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use engine::Origin;
-use leptos::prelude::{LeptosOptions, expect_context, provide_context, use_context};
+use leptos::{
+    WasmSplitManifest,
+    prelude::{ArcStoredValue, LeptosOptions, expect_context, provide_context, use_context},
+};
 use leptos_axum::{LeptosRoutes as _, ResponseOptions};
 use tower_http::limit::RequestBodyLimitLayer;
 
@@ -38,17 +41,15 @@ const OPEN_PAGES: [&str; 2] = ["/login", "/setup"];
 /// All pages, the server functions behind them, and the files they load. Answers every path that nothing else answers.
 pub fn router(shared: &Shared) -> Router<Shared> {
     let options = LeptosOptions::builder().output_name("signalbox").build();
-    let assets::Manifest { js, wasm, css } = assets::manifest();
-    let files = Arc::new(app::Assets { js, wasm, css });
-    let render = {
-        let files = Arc::clone(&files);
-        move || app::shell(&files)
-    };
+    let assets::Manifest { js, wasm, css, loader, pages } = assets::manifest();
+    let parts = WasmSplitManifest(ArcStoredValue::new(named_as_leptos_does(&loader, pages)));
+    let files = Arc::new(app::Assets { js, loader, wasm, css });
+    let render = move || app::shell(&files);
     let provide = {
         let engine = shared.engine.clone();
         move || {
             provide_context(engine.clone());
-            provide_context(app::Assets::clone(&files));
+            provide_context(parts.clone());
             if let Some(visitor) = use_context::<Parts>().and_then(|parts| parts.extensions.get::<Visitor>().cloned()) {
                 provide_context(visitor);
             }
@@ -71,6 +72,16 @@ pub fn router(shared: &Shared) -> Router<Shared> {
         .layer(middleware::from_fn_with_state(shared.clone(), receive))
         .with_state(options);
     Router::new().merge(assets::router()).fallback_service(pages)
+}
+
+/// What the head of a page lets the browser fetch early: Leptos puts a folder before and an ending behind the names.
+fn named_as_leptos_does(
+    loader: &str,
+    pages: HashMap<String, Vec<String>>,
+) -> (String, HashMap<String, Vec<String>>, String) {
+    let bare = |path: &str| path.trim_start_matches('/').trim_end_matches(".wasm").to_owned();
+    let pages = pages.into_iter().map(|(page, parts)| (page, parts.iter().map(|part| bare(part)).collect()));
+    (String::new(), pages.collect(), bare(loader))
 }
 
 /// Finds out who is looking, refuses what another site made the browser send, and shows the way to those who have to
