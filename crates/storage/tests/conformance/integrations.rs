@@ -108,7 +108,7 @@ conformance! {
         let found = store.integration(organization, wanted.id, at(11)).await.unwrap().unwrap();
         assert_eq!(found.integration, wanted);
         assert_eq!((found.organization, found.secrets), (organization, Some(vec![1, 2, 3])));
-        assert_eq!(store.integrations(organization, at(11)).await.unwrap(), [wanted.clone()]);
+        assert_eq!(store.integrations(organization, at(11)).await.unwrap(), std::slice::from_ref(&wanted));
         assert!(store.integration(id(99), wanted.id, at(11)).await.unwrap().is_none(), "another organization");
         let twice = Integration { id: id(20), ..wanted.clone() };
         let refused = store.create_integration(organization, twice, None, audit("x", 2)).await.unwrap_err();
