@@ -64,6 +64,13 @@ export class Api {
     this.#key = key;
   }
 
+  /** Adds an HTTP API that is probed at `path`. */
+  integration(name: string, base_url: string, path: string): Promise<{ id: string }> {
+    const config = { base_url, health_path: path };
+    const secrets = { authorization: "Bearer test" };
+    return this.call("POST", "/api/v1/integrations", { provider: "custom_api", name, config, secrets });
+  }
+
   /** Any call; what it answers is believed to be a `T`. */
   async call<T>(method: string, path: string, body?: unknown, expected?: number): Promise<T> {
     const response = await fetch(this.#url + path, {

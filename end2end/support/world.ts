@@ -13,6 +13,10 @@ export interface World {
   deadLetter: string;
   /** An event that went to both. */
   event: string;
+  /** An integration that works. */
+  integration: string;
+  /** An integration that is down. */
+  outage: string;
 }
 
 /** A page: what it is called, where it is, and its one heading. */
@@ -42,19 +46,35 @@ export async function furnish(api: Api): Promise<World> {
   });
   await api.call("POST", "/api/v1/api-keys", { name: "Recruiting service", scopes: ["events:write"] });
   const { id: delivered } = await api.test(webhook, EVENTS[0]);
+  const { id: integration } = await api.integration("Applicant API", new URL(url).origin, "/livez");
+  const { id: outage } = await api.integration("Background checks", "http://127.0.0.1:9", "/");
+  for (let bad = 0; bad < 3; bad += 1) await api.call("POST", `/api/v1/integrations/${outage}/health-check`);
   const { id: event } = await api.publish("approval.delegated", { id: "APR-7", note: "x".repeat(300) });
   for (;;) {
     const [newest] = await api.deliveriesOf(broken);
-    if (newest?.status === "dead_letter") return { webhook, broken, delivered, deadLetter: newest.id, event };
+    if (newest?.status === "dead_letter") return { webhook, broken, delivered, deadLetter: newest.id, event, integration, outage };
     await new Promise((done) => setTimeout(done, 100));
   }
 }
 
 /** Every page of somebody who is signed in. */
-export function screens({ webhook, broken, delivered, deadLetter, event }: World): Screen[] {
+export function screens({ webhook, broken, delivered, deadLetter, event, integration, outage }: World): Screen[] {
   const tab = (name: string) => ({ name: `webhook, ${name}`, path: `/webhooks/${webhook}?tab=${name}`, heading: "Approvals - Zapier" });
   return [
     { name: "overview", path: "/", heading: "Overview" },
+    { name: "integrations", path: "/integrations", heading: "Integrations" },
+    { name: "integrations, none found", path: "/integrations?q=none", heading: "Integrations" },
+    { name: "add integration", path: "/integrations/new", heading: "Add Integration" },
+    { name: "add an e-mail integration", path: "/integrations/new?provider=sendgrid", heading: "Add Integration" },
+    { name: "integration", path: `/integrations/${integration}`, heading: "Applicant API" },
+    { name: "integration, down", path: `/integrations/${outage}`, heading: "Background checks" },
+    { name: "integration, settings", path: `/integrations/${outage}?tab=settings`, heading: "Background checks" },
+    { name: "integration, logs", path: `/integrations/${outage}?tab=logs&level=error`, heading: "Background checks" },
+    { name: "integration, runbook", path: `/integrations/${outage}?tab=runbook`, heading: "Background checks" },
+    { name: "logs", path: "/logs", heading: "Logs" },
+    { name: "alerts", path: "/alerts", heading: "Alerts" },
+    { name: "alerts, history", path: "/alerts?view=history", heading: "Alerts" },
+    { name: "alert settings", path: "/alerts?view=settings", heading: "Alerts" },
     { name: "webhooks", path: "/webhooks", heading: "Webhooks" },
     { name: "webhooks, none found", path: "/webhooks?q=none", heading: "Webhooks" },
     { name: "new webhook", path: "/webhooks/new", heading: "Configure Webhook" },

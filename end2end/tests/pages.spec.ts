@@ -16,6 +16,13 @@ async function content(page: Page): Promise<string> {
 // By links only, from the overview.
 const WAYS: [name: string, path: RegExp, ...links: string[]][] = [
   ["overview", /^\/$/, "Webhooks", "Overview"],
+  ["integrations", /^\/integrations$/, "Integrations"],
+  ["add integration", /^\/integrations\/new$/, "Integrations", "Add Integration"],
+  ["integration", /^\/integrations\/int_\w+$/, "Integrations", "Applicant API"],
+  ["integration, settings", /^\/integrations\/int_\w+\?tab=settings$/, "Integrations", "Applicant API", "Settings @Integration"],
+  ["integration, runbook", /^\/integrations\/int_\w+\?tab=runbook$/, "Integrations", "Applicant API", "Runbook @Integration"],
+  ["logs", /^\/logs$/, "Logs"],
+  ["alerts", /^\/alerts$/, "Alerts"],
   ["webhooks", /^\/webhooks$/, "Webhooks"],
   ["new webhook", /^\/webhooks\/new$/, "New Webhook"],
   ["webhook", /^\/webhooks\/whk_\w+$/, "Webhooks", "Approvals - Zapier"],

@@ -1,6 +1,6 @@
 //! The first screen.
 
-use domain::api::{DeadLetterCount, FailingWebhook, Overview};
+use domain::api::{Alert, DeadLetterCount, FailingWebhook, IntegrationSummary, Overview};
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,10 @@ pub struct FirstScreen {
     pub failing: Vec<FailingWebhook>,
     /// Webhooks that have dead letters, the most first.
     pub dead_letters: Vec<DeadLetterCount>,
+    /// How many integrations there are, and how they are.
+    pub integrations: IntegrationSummary,
+    /// Open alerts about integrations.
+    pub alerts: Vec<Alert>,
 }
 
 /// What the first screen shows.
@@ -27,7 +31,10 @@ pub async fn show_overview() -> Result<FirstScreen, CallError> {
     let failing = engine.failing_webhooks(&actor).await?;
     let dead_letters =
         if figures.dead_letters == 0 { Vec::new() } else { engine.dead_letter_summary(&actor).await?.webhooks };
-    Ok(FirstScreen { figures, failing, dead_letters })
+    let integrations = engine.integration_summary(&actor).await?;
+    let open = engine.alerts(&actor, domain::api::AlertQuery::default()).await?.data;
+    let alerts = open.into_iter().filter(|alert| alert.subject.starts_with("int_")).collect();
+    Ok(FirstScreen { figures, failing, dead_letters, integrations, alerts })
 }
 
 /// First step of the first run: a webhook that sends everything to the Inspector.

@@ -206,7 +206,7 @@ pub fn heartbeats(beats: &[HealthHour]) -> Option<AnyView> {
     let summary = format!("Last {}: {} bad", count(number(beats.len()), "result", "results"), number(failed));
     Some(
         view! {
-            <svg class="spark beats" viewBox=format!("0 0 240 {DAY_HEIGHT}") role="img" aria-label=summary>
+            <svg class="spark beats" viewBox=format!("0 0 240 {DAY_HEIGHT}") preserveAspectRatio="xMinYMid" role="img" aria-label=summary>
                 <path class="shape-good" d=good></path>
                 <path class="shape-bad" d=bad></path>
             </svg>

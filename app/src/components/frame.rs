@@ -133,10 +133,15 @@ fn notify_of_more(alerts: Answer<i64>) {
         let Some(Ok(open)) = alerts.get() else { return };
         let is_more = before.get_value().is_some_and(|before| open > before);
         before.set_value(Some(open));
-        if is_more && Notification::permission() == NotificationPermission::Granted {
+        if is_more && can_notify() && Notification::permission() == NotificationPermission::Granted {
             _ = Notification::new(&format!("Signalbox: {}", count(open, "open alert", "open alerts")));
         }
     });
+}
+
+/// Whether the browser has notifications at all.
+pub fn can_notify() -> bool {
+    js_sys::Reflect::has(&window(), &"Notification".into()).unwrap_or_default()
 }
 
 /// How many wait for a person; nothing while there are none.

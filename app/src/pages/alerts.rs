@@ -11,6 +11,7 @@ use crate::{
     calls::alerts::{ActOnAlert, SaveAlertSettings, list_alerts, show_alert_settings},
     components::{
         field::{FieldError, FormProblem, Refusal, TextField},
+        frame::can_notify,
         heading::Heading,
         icon::icon,
         loaded::loaded,
@@ -72,7 +73,13 @@ pub fn Alerts() -> AnyView {
         <div class="page">
             <div class="page-head">
                 <Heading text="Alerts" />
-                <button type="button" class="btn needs-js" on:click=|_| drop(web_sys::Notification::request_permission())>
+                <button type="button" class="btn needs-js" on:click=move |_| {
+                    if can_notify() {
+                        drop(web_sys::Notification::request_permission());
+                    } else {
+                        toasts.say("This browser has no notifications");
+                    }
+                }>
                     {icon("bell")}
                     "Browser notifications"
                 </button>

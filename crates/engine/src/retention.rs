@@ -155,7 +155,11 @@ async fn pass(inner: &Arc<Inner>, now: Timestamp) -> std::result::Result<(), End
         until_done!(inner, store.prune_jobs(organization, days_ago(JOBS_KEPT_DAYS)));
         until_done!(inner, store.prune_inspector(organization, inspector::KEPT));
         until_done!(inner, store.prune_emails(organization, history));
+        until_done!(inner, store.prune_logs(organization, payloads));
+        until_done!(inner, store.prune_alerts(organization, history));
     }
+    until_done!(inner, store.prune_health_rollups(Grain::Minute, days_ago(MINUTES_KEPT_DAYS)));
+    until_done!(inner, store.prune_health_rollups(Grain::Hour, days_ago(HOURS_KEPT_DAYS)));
     Ok(())
 }
 

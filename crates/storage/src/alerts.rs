@@ -15,7 +15,9 @@ use crate::{
     NewAudit, Result, Store, StoreError, audit,
     columns::{json, to_json, word},
     db::{reading, writing},
+    hot::push_ids,
     keyset,
+    retention::PRUNED,
 };
 
 /// Something that was noticed.
@@ -366,6 +368,29 @@ impl Store {
         })
     }
 
+    /// Deletes alerts that were resolved and opened before `before`, with their messages, at most [`PRUNED`]. Answers how
+    /// many.
+    pub async fn prune_alerts(&self, organization: OrganizationId, before: Timestamp) -> Result<u64> {
+        writing!(self, conn => {
+            let old: Vec<Uuid> = sqlx::query_scalar(
+                "delete from alerts where id in (select id from alerts where organization_id = $1 and id < $2 \
+                 and resolved_at is not null and not exists (select 1 from notices \
+                 where alert_id = alerts.id and due_at is not null) order by id limit $3) returning id",
+            )
+            .bind(organization.uuid())
+            .bind(keyset::first_id(before))
+            .bind(i64::from(PRUNED))
+            .fetch_all(&mut *conn)
+            .await?;
+            if !old.is_empty() {
+                let mut sql = QueryBuilder::new("delete from notices");
+                push_ids!(sql, " where alert_id in (", &old);
+                sql.build().execute(&mut *conn).await?;
+            }
+            Ok(old.len() as u64)
+        })
+    }
+
     /// Reminds of alerts for which that is due, and wakes those whose snooze is over: at most `limit`. Answers how many.
     pub async fn remind_of_alerts(&self, now: Timestamp, limit: u32) -> Result<u64> {
         writing!(self, conn => {
@@ -431,6 +456,17 @@ impl Store {
             }
         }
         Ok(due)
+    }
+
+    /// Gives messages back that this node has taken and knows nothing of any more.
+    pub async fn release_notices(&self, node: NodeId) -> Result<()> {
+        writing!(self, conn => {
+            sqlx::query("update notices set node_id = null where node_id = $1")
+                .bind(node.uuid())
+                .execute(&mut *conn)
+                .await?;
+            Ok(())
+        })
     }
 
     /// What became of a message: sent (`error` is `None`), to be tried again at `again_at`, or given up.

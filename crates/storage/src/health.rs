@@ -29,7 +29,7 @@ pub struct NewFinding {
     pub integration: IntegrationId,
     /// The result.
     pub finding: Finding,
-    /// When it is checked next, for each state of suspicion: (usual, suspect). `None`: it is not a check, or the integration is not checked.
+    /// When it is checked next: usually, and while it is suspect. `None` for real work.
     pub next_check_at: Option<(Timestamp, Timestamp)>,
     /// The node that had taken the check.
     pub node: Option<NodeId>,
@@ -59,6 +59,7 @@ struct LockedRow {
     bad: i64,
     good: i64,
     slow: i64,
+    next_check_at: Option<i64>,
     maintenance_until: Option<i64>,
     depends_on: Option<Uuid>,
 }
@@ -158,7 +159,7 @@ impl Store {
                 return Ok(None);
             }
             let row: LockedRow = sqlx::query_as(
-                "select h.health, h.health_since, h.bad, h.good, h.slow, i.maintenance_until, i.depends_on \
+                "select h.health, h.health_since, h.bad, h.good, h.slow, h.next_check_at, i.maintenance_until, i.depends_on \
                  from integration_health h join integrations i on i.id = h.integration_id where h.integration_id = $1",
             )
             .bind(integration.uuid())
@@ -168,12 +169,18 @@ impl Store {
             let after = before.after(&finding);
             let good_at = finding.fault.is_none().then(|| finding.at.millis());
             let error = finding.fault.map(|_| finding.message.clone());
-            let next = next_check_at.map(|(usual, suspect)| if after.is_suspect() { suspect } else { usual });
+            // Null stays null: what is switched off meanwhile is not checked again.
+            let next = row.next_check_at.map(Timestamp::from_millis).map(|planned| match next_check_at {
+                Some((_, suspect)) if after.is_suspect() && node.is_none() => planned.min(suspect),
+                Some((_, suspect)) if after.is_suspect() => suspect,
+                Some((usual, _)) if node.is_some() => usual,
+                // Checks out of turn, and real work, leave the turns as they are.
+                _ => planned,
+            });
             sqlx::query(
                 "update integration_health set health = $2, health_since = $3, bad = $4, good = $5, slow = $6, \
                  last_checked_at = $7, last_good_at = coalesce($8, last_good_at), last_latency_ms = $9, last_error = $10, \
-                 last_fault = $11, next_check_at = case when next_check_at is null then null else \
-                 coalesce($12, next_check_at) end, node_id = case when node_id = $13 then null else node_id end \
+                 last_fault = $11, next_check_at = $12, node_id = case when node_id = $13 then null else node_id end \
                  where integration_id = $1",
             )
             .bind(integration.uuid())

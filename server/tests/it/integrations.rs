@@ -27,6 +27,8 @@ fn api(name: &str, base_url: &str, path: &str) -> Value {
         "name": name,
         "config": {"base_url": base_url, "health_path": path},
         "secrets": {"authorization": "Bearer canary-4711"},
+        // So that only checks that a test asks for happen while it runs.
+        "check_interval_s": 86_400,
     })
 }
 
@@ -53,8 +55,12 @@ async fn settings_and_secrets(app: &App) {
     assert!(!shown.to_string().contains("canary-4711"), "{shown}");
     assert!(!shown["runbook"].as_array().unwrap().is_empty(), "it begins with the provider's steps");
 
-    let changed =
-        json!({"name": "Invoices", "config": {"base_url": receiver.url, "health_path": "/new"}, "version": 1});
+    let changed = json!({
+        "name": "Invoices",
+        "config": {"base_url": receiver.url, "health_path": "/new"},
+        "check_interval_s": 86_400,
+        "version": 1,
+    });
     let changed = app.put(format!("/api/v1/integrations/{id}"), changed).expect(200).await;
     assert_eq!((&changed["name"], &changed["version"]), (&json!("Invoices"), &json!(2)));
     let hit = receiver.hit().await;
@@ -149,8 +155,16 @@ async fn health(app: &App, id: &str) -> Value {
 
 async fn health_is_found_and_told(app: &App) {
     let (mut provider, mut slack) = (Receiver::start().await, Receiver::start().await);
-    added(app, json!({"provider": "slack", "name": "Team", "secrets": {"webhook_url": format!("{}/hook", slack.url)}}))
-        .await;
+    added(
+        app,
+        json!({
+            "provider": "slack",
+            "name": "Team",
+            "secrets": {"webhook_url": format!("{}/hook", slack.url)},
+            "check_interval_s": 86_400,
+        }),
+    )
+    .await;
     slack.hit().await;
     let id = added(app, api("Payroll", &provider.url, "/api")).await;
     provider.hit().await;

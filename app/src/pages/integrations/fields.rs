@@ -122,7 +122,7 @@ pub fn form(
                 <a class="btn" href=cancel>
                     "Cancel"
                 </a>
-                <button class="btn" name="then" value="try" disabled=move || pending.get() || !may_write>
+                <button class="btn needs-js" name="then" value="try" disabled=move || pending.get() || !may_write>
                     {icon("flask")}
                     "Test Connection"
                 </button>

@@ -304,7 +304,7 @@ fn row(row: &IntegrationRow) -> AnyView {
     view! {
         <tr>
             <td class="primary">
-                <span class="kind" aria-hidden="true">{integration.kind.icon()}</span>
+                <span class="kind">{icon(integration.kind.icon())}</span>
                 <a class="row-link strong" data-row="" href=format!("/integrations/{}", integration.id)>
                     {integration.name.clone()}
                 </a>

@@ -71,7 +71,7 @@ fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
                     <For each=of_group key=|it| it.id.clone() let:provider>
                         <li>
                             <a class="card choice" href=format!("/integrations/new?provider={}", provider.id) data-row="">
-                                <span class="kind" aria-hidden="true">{provider.kind.icon()}</span>
+                                <span class="kind">{icon(provider.kind.icon())}</span>
                                 <span class="grow">
                                     <span class="strong">{provider.name.clone()}</span>
                                     <span class="sub muted">{provider.summary.clone()}</span>
@@ -85,17 +85,19 @@ fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
         }
     });
     view! {
-        <label class="search needs-js">
-            {icon("search")}
-            <input
-                type="search"
-                aria-label="Search providers"
-                aria-keyshortcuts="/"
-                placeholder="Search providers"
-                on:input:target=move |event| search.set(event.target().value())
-            />
-            <kbd>"/"</kbd>
-        </label>
+        <div class="toolbar needs-js">
+            <label class="search">
+                {icon("search")}
+                <input
+                    type="search"
+                    aria-label="Search providers"
+                    aria-keyshortcuts="/"
+                    placeholder="Search providers"
+                    on:input:target=move |event| search.set(event.target().value())
+                />
+                <kbd>"/"</kbd>
+            </label>
+        </div>
         {groups}
     }
     .into_any()

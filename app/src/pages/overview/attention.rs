@@ -1,6 +1,9 @@
 //! What needs attention, and the one click that helps.
 
-use domain::{Permission, WebhookId, WebhookState, api::FailingWebhook};
+use domain::{
+    Permission, WebhookId, WebhookState,
+    api::{Alert, FailingWebhook},
+};
 use leptos::prelude::*;
 
 use crate::{
@@ -48,15 +51,36 @@ fn items(screen: &FirstScreen) -> Vec<Item> {
 /// The list, or the good news that there is none.
 pub fn attention(screen: &FirstScreen, state: ServerAction<SetWebhookState>) -> AnyView {
     let items = items(screen);
-    if items.is_empty() {
+    if items.is_empty() && screen.alerts.is_empty() {
         let is_quiet = screen.figures.has_delivered;
         return is_quiet.then(|| view! { <p>{status(Tone::Good, "check", "Nothing needs attention")}</p> }).into_any();
     }
     view! {
         <section class="card attention" aria-labelledby="attention">
             <h2 id="attention">"Needs attention"</h2>
-            <ul>{items.into_iter().map(|item| line(item, state)).collect_view()}</ul>
+            <ul>
+                {screen.alerts.iter().take(MOST).map(outage).collect_view()}
+                {items.into_iter().map(|item| line(item, state)).collect_view()}
+            </ul>
         </section>
+    }
+    .into_any()
+}
+
+fn outage(alert: &Alert) -> AnyView {
+    let href = format!("/integrations/{}", alert.subject);
+    view! {
+        <li>
+            <div class="grow">
+                <a class="row-link strong" href=href.clone()>
+                    {alert.title.clone()}
+                </a>
+                {(!alert.impact.is_empty()).then(|| view! { <span class="sub bad">{format!("Impact: {}", alert.impact)}</span> })}
+            </div>
+            <a class="btn btn-sm" href=href aria-label=format!("Troubleshoot: {}", alert.title)>
+                "Troubleshoot"
+            </a>
+        </li>
     }
     .into_any()
 }

@@ -7,7 +7,7 @@ pub use first_run::publish_command;
 use std::time::Duration;
 
 use domain::{
-    api::{DeliveryQuery, Overview as Figures, TryFigures},
+    api::{DeliveryQuery, TryFigures},
     human_ms,
 };
 use leptos::prelude::*;
@@ -126,7 +126,7 @@ fn summary(screen: &FirstScreen, state: ServerAction<SetWebhookState>) -> AnyVie
     });
     view! {
         <div class="stack-wide">
-            {cards(figures)} {attention(screen, state)} {charts}
+            {cards(screen)} {attention(screen, state)} {charts}
         </div>
     }
     .into_any()
@@ -142,7 +142,8 @@ fn trend(now: i64, before: i64) -> String {
     }
 }
 
-fn cards(figures: &Figures) -> AnyView {
+fn cards(screen: &FirstScreen) -> AnyView {
+    let (figures, integrations) = (&screen.figures, &screen.integrations);
     let (now, before) = (figures.last_24h, figures.before);
     let card = |title: &'static str, value: String, detail: String, href: &'static str| {
         view! {
@@ -188,6 +189,16 @@ fn cards(figures: &Figures) -> AnyView {
                 thousands(figures.webhooks),
                 if disabled == 0 { "none disabled".to_owned() } else { count(disabled, "disabled", "disabled") },
                 "/webhooks",
+            )}
+            {card(
+                "Integrations",
+                thousands(integrations.total),
+                match (integrations.total, integrations.errors) {
+                    (0, _) => "none yet".to_owned(),
+                    (_, 0) => format!("{}% active", integrations.active_percent),
+                    (_, errors) => count(errors, "does not work", "do not work"),
+                },
+                "/integrations",
             )}
         </div>
     }

@@ -55,7 +55,7 @@ macro_rules! kinds {
                 match self { $(Self::$kind => $label,)* }
             }
 
-            /// The sign that people know it by (UC §3).
+            /// The name of its icon in the sprite.
             pub const fn icon(self) -> &'static str {
                 match self { $(Self::$kind => $icon,)* }
             }
@@ -70,41 +70,41 @@ macro_rules! kinds {
 
 kinds! {
     /// Transactional e-mail.
-    Email = "email", "Email", "📧", Core;
+    Email = "email", "Email", "mail", Core;
     /// Meetings.
-    Calendar = "calendar", "Calendar", "📅", Core;
+    Calendar = "calendar", "Calendar", "calendar", Core;
     /// Files.
-    Storage = "storage", "Storage", "☁️", Core;
+    Storage = "storage", "Storage", "cloud", Core;
     /// Employment verification.
-    BackgroundChecks = "background_checks", "BG Check", "📋", Core;
+    BackgroundChecks = "background_checks", "BG Check", "clipboard-check", Core;
     /// Job posting.
-    JobBoards = "job_boards", "Job Boards", "🔍", Core;
+    JobBoards = "job_boards", "Job Boards", "briefcase", Core;
     /// Customers.
-    Crm = "crm", "CRM", "🤝", Core;
+    Crm = "crm", "CRM", "handshake", Core;
     /// Employee data.
-    Hris = "hris", "HRIS", "💼", Hr;
+    Hris = "hris", "HRIS", "users", Hr;
     /// Salaries.
-    Payroll = "payroll", "Payroll", "💰", Hr;
+    Payroll = "payroll", "Payroll", "wallet", Hr;
     /// Insurance carriers.
-    Benefits = "benefits", "Benefits", "🩺", Hr;
+    Benefits = "benefits", "Benefits", "heart-pulse", Hr;
     /// Retirement plans.
-    Retirement = "retirement", "401k", "🏦", Hr;
+    Retirement = "retirement", "401k", "landmark", Hr;
     /// Work authorization.
-    EVerify = "e_verify", "E-Verify", "✅", Hr;
+    EVerify = "e_verify", "E-Verify", "badge-check", Hr;
     /// Text messages.
-    Sms = "sms", "SMS", "📱", Communication;
+    Sms = "sms", "SMS", "smartphone", Communication;
     /// Interviews by video.
-    Video = "video", "Video", "🎥", Communication;
+    Video = "video", "Video", "video", Communication;
     /// Team communication.
-    Chat = "chat", "Chat", "💬", Communication;
+    Chat = "chat", "Chat", "message-square", Communication;
     /// Calls.
-    Phone = "phone", "Phone", "📞", Communication;
+    Phone = "phone", "Phone", "phone", Communication;
     /// No-code automation.
-    Automation = "automation", "Automation", "⚡", Developer;
+    Automation = "automation", "Automation", "workflow", Developer;
     /// Single sign-on.
-    Sso = "sso", "SSO", "🔑", Developer;
+    Sso = "sso", "SSO", "key-round", Developer;
     /// Anything else.
-    Custom = "custom", "Custom", "🧩", Developer;
+    Custom = "custom", "Custom", "puzzle", Developer;
 }
 
 impl std::fmt::Display for IntegrationType {

@@ -65,6 +65,10 @@ async fn send_due(inner: &Arc<Inner>) -> storage::Result<usize> {
         // A task that was cancelled leaves its message to be taken back.
         let _ = task.await;
     }
+    // Nothing is in hand now: what this node still has by the database is what could not be stored, and is sent again.
+    if taken > 0 {
+        inner.store.release_notices(inner.node()).await?;
+    }
     Ok(taken)
 }
 

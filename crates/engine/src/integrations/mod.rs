@@ -266,6 +266,7 @@ impl Engine {
         password: &str,
     ) -> Result<String> {
         actor.require(Permission::ReadSecrets)?;
+        let row = self.find_integration(actor.organization, id).await?;
         let Who::Member { email, .. } = &actor.who else {
             return Err(ApiError::new(
                 ErrorCode::Forbidden,
@@ -275,7 +276,6 @@ impl Engine {
         if !self.is_password_of(email, password).await? {
             return Err(Problems::one("password", "Password is incorrect").into());
         }
-        let row = self.find_integration(actor.organization, id).await?;
         let secrets = self.inner.open_secrets(&row)?;
         let secret = secrets.get(name).ok_or_else(|| ApiError::not_found("Secret"))?;
         let audit = self.audit_entry(actor, "integration.secret_revealed", &id, &[name]);

@@ -29,17 +29,20 @@ impl Engine {
         let errors = LogQuery { integration_id: Some(id), level: Some(LogLevel::Error), ..LogQuery::default() };
         let yesterday = now.plus_ms(-DAY_MS);
         let (recent, last_24h, normal, hours, days, beats) = tokio::join!(
-            store.logs(organization, &errors, None, ERRORS),
+            store.logs(organization, &errors, None, 2 * ERRORS),
             store.health_figures(organization, id, yesterday, now.plus_ms(HOUR_MS)),
             store.health_figures(organization, id, now.plus_ms(-8 * DAY_MS), yesterday),
             store.health_series(organization, id, 60, yesterday, 25),
             store.health_series(organization, id, 1440, now.plus_ms(-30 * DAY_MS), 31),
             store.health_series(organization, id, 1, now.plus_ms(-2 * DAY_MS), BEATS),
         );
-        let recent_errors = recent.map_err(refused)?.data;
+        // That health changed is an entry too, and no error of its own.
+        let mut recent_errors = recent.map_err(refused)?.data;
+        recent_errors.retain(|entry| entry.fault.is_some());
+        recent_errors.truncate(ERRORS as usize);
         let faults: Vec<Fault> = recent_errors.iter().filter_map(|entry| entry.fault).collect();
         // What went wrong long ago explains nothing today.
-        let newest = recent_errors.iter().find(|entry| entry.fault.is_some() && entry.at > yesterday);
+        let newest = recent_errors.first().filter(|entry| entry.at > yesterday);
         let trouble = newest.and_then(|entry| {
             let code = entry.details.get("Code").and_then(|code| code.parse().ok());
             let said = entry.details.get("Answer").map(String::as_str).unwrap_or_default();

@@ -5,6 +5,7 @@ mod clock_jumps;
 mod dead_letters;
 mod delivery;
 mod harness;
+mod health;
 mod hostile;
 mod lifecycle;
 mod pace;

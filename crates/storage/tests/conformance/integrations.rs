@@ -158,8 +158,7 @@ conformance! {
             let recorded = record(number, Some(Fault::Timeout)).await.unwrap().unwrap();
             assert_eq!(recorded.after.health == Health::Down, down, "{number}");
             assert_eq!(recorded.alerts_changed, number == 3_000, "{number}");
-            let next = store.next_check_at().await.unwrap().unwrap();
-            assert_eq!(next, at(number + if down { 60_000 } else { 12_000 }), "sooner while it is suspect");
+            assert_eq!(store.next_check_at().await.unwrap(), Some(at(12)), "out of turn: the turns stay as they are");
         }
         let found = store.integration(organization, one.id, at(4_001)).await.unwrap().unwrap().integration;
         assert_eq!((found.status, found.health_since), (IntegrationStatus::Error, at(3_000)));
@@ -268,10 +267,16 @@ conformance! {
         let of = first[0].integration.id;
         assert!(store.record_finding(organization, finding(of, 1_001, None, Some(b))).await.unwrap().is_none());
         assert!(store.record_finding(organization, finding(of, 1_001, None, Some(a))).await.unwrap().is_some());
+        assert_eq!(store.next_check_at().await.unwrap(), Some(at(61_001)));
+        let other = first[1].integration.id;
+        store.record_finding(organization, finding(other, 1_010, Some(Fault::Dns), Some(a))).await.unwrap().unwrap();
+        assert_eq!(store.next_check_at().await.unwrap(), Some(at(13_010)), "sooner while it is suspect");
+        store.record_finding(organization, finding(other, 1_020, Some(Fault::Dns), None)).await.unwrap().unwrap();
+        assert_eq!(store.next_check_at().await.unwrap(), Some(at(13_010)), "the sooner of both");
         assert!(store.take_checks(b, at(2_000), far, 10).await.unwrap().is_empty());
-        assert_eq!(store.take_checks(b, at(61_001), far, 10).await.unwrap().len(), 1, "due again");
+        assert_eq!(store.take_checks(a, at(61_001), far, 10).await.unwrap().len(), 2, "due again");
         store.release_checks(a).await.unwrap();
-        assert_eq!(store.take_checks(b, at(61_001), far, 10).await.unwrap().len(), 1, "given back");
+        assert_eq!(store.take_checks(b, at(61_001), far, 10).await.unwrap().len(), 2, "given back");
         store.release_checks(b).await.unwrap();
         // A clock that was set back must not silence checks for as long as it was ahead.
         assert_eq!(store.take_checks(b, at(-500_000), at(-400_000), 10).await.unwrap().len(), 3);
@@ -348,5 +353,15 @@ conformance! {
         assert!(store.raise_alert(organization, alert(9)).await.unwrap(), "a new one may open");
         assert!(store.resolve_alert(organization, AlertRule::DeadLetters, "org".into(), at(10)).await.unwrap());
         assert!(!store.resolve_alert(organization, AlertRule::DeadLetters, "org".into(), at(10)).await.unwrap());
+        assert_eq!(store.prune_alerts(organization, at(5)).await.unwrap(), 0, "its messages wait");
+        for due in store.take_notices(id(7), at(100 * hour), 10).await.unwrap() {
+            store.settle_notice(id(7), due.notice, None, None, at(100 * hour)).await.unwrap();
+        }
+        store.release_notices(id(7)).await.unwrap();
+        for due in store.take_notices(id(7), at(100 * hour), 10).await.unwrap() {
+            store.settle_notice(id(7), due.notice, None, None, at(100 * hour)).await.unwrap();
+        }
+        assert_eq!(store.prune_alerts(organization, at(5)).await.unwrap(), 1);
+        assert_eq!(store.prune_alerts(organization, at(20)).await.unwrap(), 1);
     }
 }

@@ -50,7 +50,7 @@ fn now(report: &HealthReport) -> AnyView {
                 {health_status(integration.status, integration.health)}
                 {since.then(|| view! { <span class="muted">"since " <Time at=integration.health_since /></span> })}
             </p>
-            <dl class="facts">
+            <dl class="pairs">
                 <dt>"Last check"</dt>
                 <dd>
                     {match integration.last_checked_at {

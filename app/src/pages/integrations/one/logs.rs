@@ -198,7 +198,7 @@ fn line(entry: LogEntry, names: &[(IntegrationId, String)]) -> AnyView {
         view! {
             <details>
                 <summary>"Details"</summary>
-                <dl class="facts">{rows.collect_view()}</dl>
+                <dl class="pairs">{rows.collect_view()}</dl>
             </details>
         }
     });

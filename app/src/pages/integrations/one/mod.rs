@@ -225,7 +225,7 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
         </p>
         <div class="page-head">
             <div class="page-title">
-                <span class="kind" aria-hidden="true">{integration.kind.icon()}</span>
+                <span class="kind">{icon(integration.kind.icon())}</span>
                 <Heading text=integration.name.clone() />
                 {health_status(integration.status, integration.health)}
             </div>
