@@ -152,6 +152,10 @@ ids! {
     LogEntryId = "log";
     /// Something that somebody should look at.
     AlertId = "alt";
+    /// An e-mail.
+    EmailId = "eml";
+    /// Words for e-mails.
+    EmailTemplateId = "tpl";
     /// One run of one process: it owns leases, and a restart is another node.
     NodeId = "nod";
 }

@@ -28,8 +28,8 @@ pub use durations::{duration_percentile_ms, duration_slot};
 pub use event_type::{Category, EventPattern, EventType, is_event_type_name};
 pub use filter::{Condition, Filter, Operator};
 pub use ids::{
-    AlertId, ApiKeyId, AuditId, DeliveryId, EventId, IdError, InspectorRequestId, IntegrationId, JobId, LogEntryId,
-    MemberId, NodeId, OrganizationId, PublicId, SourceId, WebhookId,
+    AlertId, ApiKeyId, AuditId, DeliveryId, EmailId, EmailTemplateId, EventId, IdError, InspectorRequestId,
+    IntegrationId, JobId, LogEntryId, MemberId, NodeId, OrganizationId, PublicId, SourceId, WebhookId,
 };
 pub use integration::{IntegrationDraft, IntegrationState, IntegrationStatus, SECRET_AGE_DAYS, SecretSource};
 pub use options::{DeliveryOptions, Retention};

@@ -44,9 +44,12 @@ impl Role {
             | P::ReadSources
             | P::ReadInspector
             | P::ReadIntegrations => Self::Viewer,
-            P::SendEvents | P::TestWebhooks | P::ReplayDeliveries | P::ClearInspector | P::OperateIntegrations => {
-                Self::Operator
-            }
+            P::SendEvents
+            | P::SendEmails
+            | P::TestWebhooks
+            | P::ReplayDeliveries
+            | P::ClearInspector
+            | P::OperateIntegrations => Self::Operator,
             P::WriteWebhooks
             | P::WriteSettings
             | P::WriteSources
@@ -116,13 +119,15 @@ pub enum Permission {
     WriteIntegrations,
     /// Test and check integrations, keep their runbooks, act on alerts.
     OperateIntegrations,
+    /// Send e-mails.
+    SendEmails,
     /// Add, change, remove members.
     ManageMembers,
 }
 
 impl Permission {
     /// Every permission, for tests that walk all of them.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::ReadWebhooks,
         Self::WriteWebhooks,
         Self::WriteSettings,
@@ -142,6 +147,7 @@ impl Permission {
         Self::ReadIntegrations,
         Self::WriteIntegrations,
         Self::OperateIntegrations,
+        Self::SendEmails,
         Self::ManageMembers,
     ];
 }
@@ -165,6 +171,9 @@ pub enum Scope {
     /// Read, change and test integrations; act on alerts.
     #[serde(rename = "integrations:write")]
     IntegrationsWrite,
+    /// Send e-mails.
+    #[serde(rename = "emails:send")]
+    EmailsSend,
     /// All that an admin may.
     #[serde(rename = "admin")]
     Admin,
@@ -172,12 +181,13 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes, the narrowest first.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::EventsWrite,
         Self::WebhooksRead,
         Self::WebhooksWrite,
         Self::IntegrationsRead,
         Self::IntegrationsWrite,
+        Self::EmailsSend,
         Self::Admin,
     ];
 
@@ -189,6 +199,7 @@ impl Scope {
             Self::WebhooksWrite => "webhooks:write",
             Self::IntegrationsRead => "integrations:read",
             Self::IntegrationsWrite => "integrations:write",
+            Self::EmailsSend => "emails:send",
             Self::Admin => "admin",
         }
     }
@@ -201,6 +212,7 @@ impl Scope {
             Self::WebhooksWrite => "Read and change webhooks, send tests, replay deliveries",
             Self::IntegrationsRead => "Read integrations, their health, logs and alerts",
             Self::IntegrationsWrite => "Read, change and test integrations, act on alerts",
+            Self::EmailsSend => "Send e-mails",
             Self::Admin => "Everything an admin may do",
         }
     }
@@ -221,6 +233,7 @@ impl Scope {
             Self::IntegrationsWrite => {
                 matches!(permission, P::ReadIntegrations | P::WriteIntegrations | P::OperateIntegrations)
             }
+            Self::EmailsSend => matches!(permission, P::SendEmails),
             Self::Admin => Role::Admin.may(permission),
         }
     }

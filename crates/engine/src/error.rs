@@ -15,6 +15,9 @@ pub(crate) fn refused(error: StoreError) -> ApiError {
         StoreError::Conflict("integrations_name") => {
             Problems::one("name", "An integration with this name already exists").into()
         }
+        StoreError::Conflict("email_templates_name") => {
+            Problems::one("name", "A template with this name already exists").into()
+        }
         StoreError::Conflict("sources_name") => Problems::one("name", "A source with this name already exists").into(),
         StoreError::Conflict("event_types_pkey") => {
             Problems::one("name", "An event type with this name already exists").into()

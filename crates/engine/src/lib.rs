@@ -14,6 +14,7 @@ mod clock;
 mod dead_letters;
 mod deliver;
 mod deliveries;
+mod email;
 mod error;
 mod event_types;
 mod events;
@@ -55,6 +56,7 @@ pub use catalogue::Catalogue;
 pub use clock::{Clock, Entropy, ManualClock, SeededEntropy, SystemClock, SystemEntropy};
 pub use dead_letters::Handled;
 use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError, catalogue::Provider};
+pub use email::Subscription;
 pub use inspector::InspectorHit;
 use ipnet::IpNet;
 pub use live::{LiveEvent, LiveMessage};
@@ -185,6 +187,7 @@ pub(crate) struct Inner {
     /// Results of health checks could not be stored: their checks are still taken by this node.
     checks_lost: AtomicBool,
     notifier: Notify,
+    mailer: Notify,
     pruner: Notify,
     /// Tasks that send.
     tasks: TaskTracker,
@@ -323,6 +326,7 @@ impl Engine {
             checker: Notify::new(),
             checks_lost: AtomicBool::new(false),
             notifier: Notify::new(),
+            mailer: Notify::new(),
             pruner: Notify::new(),
             tasks: TaskTracker::new(),
             workers: TaskTracker::new(),
@@ -349,6 +353,7 @@ impl Engine {
         inner.workers.spawn(integrations::run(Arc::clone(inner)));
         inner.workers.spawn(alerts::watch(Arc::clone(inner)));
         inner.workers.spawn(alerts::notify(Arc::clone(inner)));
+        inner.workers.spawn(email::run(Arc::clone(inner)));
         inner.workers.spawn(retention::run(Arc::clone(inner)));
         inner.workers.spawn(follow_routing(Arc::clone(inner)));
         inner.workers.spawn(listen(Arc::clone(inner)));

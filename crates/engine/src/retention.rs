@@ -144,6 +144,7 @@ async fn pass(inner: &Arc<Inner>, now: Timestamp) -> std::result::Result<(), End
     letters(inner, now).await?;
     until_done!(inner, store.forget_idempotency_keys(now, i64::from(PRUNED)));
     until_done!(inner, store.prune_sessions(now));
+    until_done!(inner, store.prune_email_usage(days_ago(2)));
     for (organization, retention) in store.retentions().await? {
         let (payloads, history) = (days_ago(retention.payload_days.into()), days_ago(retention.history_days.into()));
         until_done!(inner, store.discard_held(organization, history, now));
@@ -153,6 +154,7 @@ async fn pass(inner: &Arc<Inner>, now: Timestamp) -> std::result::Result<(), End
         until_done!(inner, store.prune_rollups(organization, Grain::Hour, days_ago(HOURS_KEPT_DAYS)));
         until_done!(inner, store.prune_jobs(organization, days_ago(JOBS_KEPT_DAYS)));
         until_done!(inner, store.prune_inspector(organization, inspector::KEPT));
+        until_done!(inner, store.prune_emails(organization, history));
         until_done!(inner, store.prune_logs(organization, payloads));
         until_done!(inner, store.prune_alerts(organization, history));
     }

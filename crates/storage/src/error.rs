@@ -57,7 +57,8 @@ impl StoreError {
 }
 
 /// Unique constraints that callers are told of. PostgreSQL names the constraint, SQLite its columns.
-const UNIQUE: [(&str, &str); 6] = [
+const UNIQUE: [(&str, &str); 7] = [
+    ("email_templates_name", "email_templates.organization_id, email_templates.name"),
     ("integrations_name", "integrations.organization_id, integrations.name"),
     ("webhooks_name", "webhooks.organization_id, webhooks.name"),
     ("sources_name", "sources.organization_id, sources.name"),

@@ -374,6 +374,11 @@ impl Store {
         rows.into_iter().map(|row| row.typed(now)).collect()
     }
 
+    /// One integration of any organization, with its secrets: it is its provider that calls, and knows nothing else of us.
+    pub async fn integration_called(&self, id: IntegrationId, now: Timestamp) -> Result<Option<IntegrationRow>> {
+        Ok(self.integrations_by_id(&[id.uuid()], now).await?.pop())
+    }
+
     /// Makes every active integration of an organization due now. Answers how many.
     pub async fn make_checks_due(&self, organization: OrganizationId, now: Timestamp) -> Result<u64> {
         writing!(self, conn => {

@@ -19,6 +19,7 @@ mod problem;
 mod query;
 mod request;
 mod router;
+mod unsubscribe;
 mod v1;
 
 use std::sync::Arc;

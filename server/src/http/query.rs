@@ -29,6 +29,16 @@ pub struct PageQuery {
     pub cursor: Option<String>,
 }
 
+/// Which providers of the catalogue.
+#[derive(Debug, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct CatalogueQuery {
+    /// Those of this type.
+    #[serde(rename = "type")]
+    #[param(inline)]
+    pub kind: Option<domain::catalogue::IntegrationType>,
+}
+
 impl<T: DeserializeOwned + IntoParams, S: Send + Sync> FromRequestParts<S> for Query<T> {
     type Rejection = Problem;
 

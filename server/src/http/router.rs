@@ -5,7 +5,7 @@ use axum::{
     http::header::CONTENT_TYPE,
     middleware,
     response::IntoResponse,
-    routing::{any, get},
+    routing::{any, get, post},
 };
 use domain::Permission as P;
 use tower_http::compression::{
@@ -19,10 +19,11 @@ use super::{
     auth::{needs, signed_in},
     docs, health, inspect, live,
     openapi::{self, at},
-    pages, problem, request,
+    pages, problem, request, unsubscribe,
     v1::{
-        alerts, api_keys, audit, dead_letters, deliveries, event_types, events, inspector, integrations, jobs, me,
-        members, overview, replays, retention, retry_policy, sources, webhooks,
+        alerts, api_keys, audit, catalogue, dead_letters, deliveries, email_templates, emails, event_types, events,
+        inspector, integrations, jobs, me, members, overview, replays, retention, retry_policy, sources, suppressions,
+        webhooks,
     },
 };
 
@@ -108,6 +109,18 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::OperateIntegrations, routes!(alerts::resolve)))
         .routes(needs(P::ReadIntegrations, routes!(alerts::settings)))
         .routes(needs(P::WriteSettings, routes!(alerts::set_settings)))
+        .routes(needs(P::SendEmails, routes!(emails::send)))
+        .routes(needs(P::SendEmails, routes!(emails::bounce)))
+        .routes(needs(P::ReadIntegrations, routes!(emails::list)))
+        .routes(needs(P::ReadIntegrations, routes!(emails::show)))
+        .routes(needs(P::ReadIntegrations, routes!(email_templates::list)))
+        .routes(needs(P::WriteIntegrations, routes!(email_templates::create)))
+        .routes(needs(P::ReadIntegrations, routes!(email_templates::preview)))
+        .routes(needs(P::WriteIntegrations, routes!(email_templates::update)))
+        .routes(needs(P::WriteIntegrations, routes!(email_templates::delete)))
+        .routes(needs(P::ReadIntegrations, routes!(suppressions::list)))
+        .routes(needs(P::OperateIntegrations, routes!(suppressions::add)))
+        .routes(needs(P::OperateIntegrations, routes!(suppressions::remove)))
         // Whoever sets up the organization
         .routes(needs(P::ReadEvents, routes!(event_types::list)))
         .routes(needs(P::WriteEventTypes, routes!(event_types::create)))
@@ -122,6 +135,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ManageMembers, routes!(members::create)))
         .routes(needs(P::ReadAudit, routes!(audit::list)))
         // Everybody
+        .routes(signed_in(routes!(catalogue::list)))
         .routes(signed_in(routes!(me::whoami)));
     aliases(v1)
 }
@@ -162,6 +176,9 @@ pub fn router(shared: Shared) -> Router {
         // Receivers' side: whoever knows the token
         .route("/inspect/{token}", any(inspect::record))
         .route("/inspect/{token}/{*rest}", any(inspect::record))
+        // Recipients of e-mails, whoever has the link; and their providers, who prove themselves by a signature
+        .route("/unsubscribe/{token}", get(unsubscribe::show).post(unsubscribe::change))
+        .route("/api/webhooks/{provider}/{id}", post(unsubscribe::events))
         // The page that is open in a browser
         .route("/_ui/live", live::route())
         // Operators: probes and scrapers, from inside the network

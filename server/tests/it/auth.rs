@@ -101,6 +101,11 @@ async fn other_organizations(app: &App) {
         app.post(format!("/api/v1/integrations/{integration}/health-check"), json!({})).expect(200).await;
     }
     let alert = text(&rows(&app.get("/api/v1/alerts").expect(200).await)[0]["id"]);
+    let template = json!({"name": "ours", "subject": "s", "text": "t"});
+    let template = text(&app.post("/api/v1/email-templates", template).expect(201).await["id"]);
+    let email = json!({"to": "a@example.com", "subject": "s", "text": "t"});
+    let email = text(&app.post("/api/v1/emails", email).expect(202).await["id"]);
+    app.post("/api/v1/suppressions", json!({"email": "gone@example.com"})).expect(204).await;
     let foreign = app.foreign_key().await;
 
     for (method, path, _) in operations() {
@@ -110,6 +115,8 @@ async fn other_organizations(app: &App) {
         let id = match path.as_str() {
             path if path.contains("/v1/integrations") => &integration,
             path if path.contains("/alerts") => &alert,
+            path if path.contains("/email-templates") => &template,
+            path if path.contains("/emails") => &email,
             path if path.contains("/webhooks") => &webhook,
             path if path.contains("/events") => &event,
             path if path.contains("/deliveries") || path.contains("/dead-letters") => &delivery,
@@ -117,7 +124,11 @@ async fn other_organizations(app: &App) {
             path if path.contains("/jobs") => &job,
             _ => &key,
         };
-        let path = path.replace("{id}", id).replace("{deliveryId}", &delivery).replace("{name}", "ours.only");
+        let path = path
+            .replace("{id}", id)
+            .replace("{deliveryId}", &delivery)
+            .replace("{name}", "ours.only")
+            .replace("{email}", "gone@example.com");
         let body = match path.rsplit('/').next() {
             Some("state") => json!({"state": "disabled"}),
             Some("test" | "rotate" | "replay" | "retry" | "cancel") => json!({}),
@@ -129,6 +140,7 @@ async fn other_organizations(app: &App) {
             Some("reveal") => json!({"password": "x"}),
             Some("snooze") => json!({"minutes": 60}),
             _ if path.contains("/v1/integrations") => json!({"name": "Taken"}),
+            _ if path.contains("/email-templates") => json!({"name": "Taken", "subject": "s", "text": "t"}),
             _ => json!({"name": "Taken", "url": receiver.url, "events": ["*"]}),
         };
         let error = app.ask(method.clone(), &path).key(&foreign).json(body).refused(404).await;
@@ -145,6 +157,9 @@ async fn other_organizations(app: &App) {
         "integrations",
         "logs",
         "alerts",
+        "emails",
+        "email-templates",
+        "suppressions",
     ] {
         let list = app.ask(Method::GET, format!("/api/v1/{path}")).key(&foreign).expect(200).await;
         assert!(rows(&list).is_empty(), "{path}: {list}");

@@ -2,6 +2,7 @@
 
 mod alerts;
 mod dead_letters;
+mod emails;
 mod error;
 mod figures;
 mod filters;
@@ -15,6 +16,10 @@ pub use alerts::{Alert, AlertQuery, Snooze};
 pub use dead_letters::{
     DeadLetter, DeadLetterChoice, DeadLetterCount, DeadLetterFilter, DeadLetterIds, DeadLetterQuery, DeadLetterSummary,
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
+};
+pub use emails::{
+    Email, EmailDraft, EmailPreviewRequest, EmailQuery, EmailState, EmailTemplate, EmailTemplateDraft, MAX_EMAIL_BODY,
+    RenderedEmail, Suppression, SuppressionDraft, SuppressionReason,
 };
 pub use error::{ApiError, ErrorCode};
 pub use figures::{DayTries, FailingWebhook, FailureGroup, Failures, HourFigures, Overview, TryFigures};

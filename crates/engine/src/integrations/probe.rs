@@ -9,7 +9,7 @@ use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use domain::{
     api::Integration,
-    catalogue::{Config, Fault, Probe, Provider, fill},
+    catalogue::{Config, Fault, Probe, Provider, fill, fill_json},
     delivery::ErrorClass,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
@@ -130,10 +130,10 @@ pub(crate) fn smtp_server(values: &Values) -> SmtpServer {
 }
 
 async fn ask(inner: &Inner, provider: &Provider, values: &Values, target: &mut String) -> Result<Right, Wrong> {
-    let filled = |template: &str| {
-        fill(template, values)
-            .ok_or_else(|| Wrong::new(Fault::Misconfigured, format!("A value is missing in {template}")))
+    let written = |text: Option<String>, template: &str| {
+        text.ok_or_else(|| Wrong::new(Fault::Misconfigured, format!("A value is missing in {template}")))
     };
+    let filled = |template: &str| written(fill(template, values), template);
     match &provider.probe {
         Probe::Smtp => {
             let server = smtp_server(values);
@@ -158,7 +158,8 @@ async fn ask(inner: &Inner, provider: &Provider, values: &Values, target: &mut S
                 insert(&mut sent, "authorization", &format!("Basic {pair}"))?;
             }
             let body = if form.is_empty() {
-                let body = body.as_deref().map(filled).transpose()?;
+                let body =
+                    body.as_deref().map(|template| written(fill_json(template, values), template)).transpose()?;
                 if body.is_some() {
                     sent.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
                 }

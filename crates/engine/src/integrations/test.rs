@@ -4,17 +4,11 @@
 use domain::{
     IntegrationDraft, IntegrationId, IntegrationState, Permission, Problems,
     api::{ApiError, CheckResult, ErrorCode, LogKind},
-    catalogue::{ConnectionKind, Fault, is_email},
+    catalogue::{ConnectionKind, is_email},
 };
-use lettre::{
-    Message,
-    message::{Mailbox, header::ContentType},
-};
-use storage::IntegrationRow;
-use tokio::time::Instant;
 
-use super::probe::{Probed, probe, smtp_server, trouble, values};
-use crate::{Actor, Engine, LiveEvent, Result, error::refused, secrets, smtp};
+use super::probe::{probe, trouble};
+use crate::{Actor, Engine, LiveEvent, Result, error::refused};
 
 impl Engine {
     /// Tests the connection of an integration.
@@ -113,78 +107,4 @@ impl Engine {
             health: recorded.map_or(row.integration.health, |recorded| recorded.after.health),
         })
     }
-}
-
-impl crate::Inner {
-    /// A new `Message-ID`, under the host that people know this server by.
-    fn message_id(&self) -> String {
-        let host = url::Url::parse(&self.config.public_url).ok().and_then(|url| url.host_str().map(str::to_owned));
-        format!("<{}@{}>", secrets::token(&*self.entropy), host.as_deref().unwrap_or("signalbox"))
-    }
-
-    /// Sends one plain text through an e-mail integration.
-    pub(crate) async fn send_mail(&self, row: &IntegrationRow, to: &str, subject: &str, text: &str) -> Probed {
-        let began = Instant::now();
-        let wrong = |fault: Fault, detail: String, code, target: String| Probed {
-            latency_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
-            fault: Some(fault),
-            message: if fault == Fault::Misconfigured {
-                detail.clone()
-            } else {
-                let name = self.providers.provider(&row.integration.provider).map(|provider| provider.name.clone());
-                fault.message(&name.unwrap_or_default(), None)
-            },
-            detail,
-            code,
-            target,
-        };
-        let values = match self.open_secrets(row) {
-            Ok(secrets) => values(self, &row.integration.config, &secrets).await,
-            Err(error) => Err(error.detail),
-        };
-        let values = match values {
-            Ok(values) => values,
-            Err(detail) => return wrong(Fault::Misconfigured, detail, None, String::new()),
-        };
-        let of = |name: &str| values.get(name).cloned().unwrap_or_default();
-        let server = smtp_server(&values);
-        let target = format!("{}:{}", server.host, server.port);
-        let message = match plain_text(&of("from_name"), &of("from_email"), to, subject, text, self.message_id()) {
-            Ok(message) => message,
-            Err(detail) => return wrong(Fault::Misconfigured, detail, None, target),
-        };
-        let deadline = Instant::now() + smtp::DEADLINE;
-        match server.send(&self.client, &of("from_email"), to, &message, deadline).await {
-            Ok(reply) => Probed {
-                latency_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
-                fault: None,
-                message: "Email sent successfully".to_owned(),
-                detail: format!("To: {to}\nSubject: {subject}\n{} {}", reply.code, reply.text),
-                code: Some(reply.code),
-                target,
-            },
-            Err(fault) => wrong(fault.fault, fault.detail, fault.code, target),
-        }
-    }
-}
-
-/// A message of one plain text, as RFC 5322 has it.
-fn plain_text(
-    from_name: &str,
-    from: &str,
-    to: &str,
-    subject: &str,
-    text: &str,
-    message_id: String,
-) -> std::result::Result<Vec<u8>, String> {
-    let address = |text: &str| text.parse().map_err(|error| format!("{text} is not an address: {error}"));
-    let from = Mailbox::new(Some(from_name.to_owned()).filter(|name| !name.is_empty()), address(from)?);
-    let message = Message::builder()
-        .from(from)
-        .to(Mailbox::new(None, address(to)?))
-        .subject(subject)
-        .message_id(Some(message_id))
-        .header(ContentType::TEXT_PLAIN)
-        .body(text.to_owned());
-    message.map(|message| message.formatted()).map_err(|error| format!("The message cannot be written: {error}"))
 }

@@ -559,12 +559,13 @@ impl Store {
         }
     }
 
-    /// Forgets a node that stopped in good order, and gives back what it still held of checks and notices.
+    /// Forgets a node that stopped in good order, and gives back what it still held of checks, notices and e-mails.
     pub async fn unregister(&self, node: NodeId) -> Result<()> {
         writing!(self, conn => {
             for statement in [
                 "update integration_health set node_id = null where node_id = $1",
                 "update notices set node_id = null where node_id = $1",
+                "update emails set node_id = null, possibly_sent = (1 = 1) where node_id = $1",
                 "delete from nodes where id = $1",
             ] {
                 sqlx::query(statement).bind(node.uuid()).execute(&mut *conn).await?;

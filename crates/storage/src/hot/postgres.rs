@@ -229,6 +229,7 @@ pub(super) async fn reap(pool: &PgPool) -> Result<u64> {
             include_str!("../../sql/postgres/reap_jobs.sql"),
             include_str!("../../sql/postgres/reap_checks.sql"),
             include_str!("../../sql/postgres/reap_notices.sql"),
+            include_str!("../../sql/postgres/reap_emails.sql"),
         ] {
             sqlx::query(work).execute(&mut *transaction).await?;
         }

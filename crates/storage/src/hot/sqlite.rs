@@ -463,5 +463,9 @@ pub(super) async fn recover(conn: &mut SqliteConnection) -> Result<u64> {
         let text = format!("update {work} set node_id = null where node_id is not null");
         sqlx::query(sqlx::AssertSqlSafe(text)).execute(&mut *conn).await?;
     }
+    // What was being handed over may have arrived.
+    sqlx::query("update emails set node_id = null, possibly_sent = 1 where node_id is not null")
+        .execute(&mut *conn)
+        .await?;
     Ok(sqlx::query("update queue set node_id = null where node_id is not null").execute(conn).await?.rows_affected())
 }

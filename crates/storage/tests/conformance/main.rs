@@ -6,6 +6,7 @@
 
 mod cold;
 mod dead_letters;
+mod emails;
 mod filters;
 mod hot;
 mod integrations;

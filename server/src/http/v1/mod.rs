@@ -6,8 +6,11 @@
 pub mod alerts;
 pub mod api_keys;
 pub mod audit;
+pub mod catalogue;
 pub mod dead_letters;
 pub mod deliveries;
+pub mod email_templates;
+pub mod emails;
 pub mod event_types;
 pub mod events;
 pub mod inspector;
@@ -20,6 +23,7 @@ pub mod replays;
 pub mod retention;
 pub mod retry_policy;
 pub mod sources;
+pub mod suppressions;
 pub mod webhooks;
 
 use axum::http::StatusCode;

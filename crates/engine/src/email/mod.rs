@@ -1,0 +1,300 @@
+//! E-mails: accepted, rendered, queued, and handed to a provider.
+//!
+//! An e-mail that was answered with 202 is stored. What is sent, by the queue, by alerts and by tests, goes through
+//! [`Inner::send_through`], which keeps the integration's limits. Whether a recipient wants it is asked when it is stored, and
+//! again before it is sent.
+
+mod events;
+mod message;
+mod queue;
+mod template;
+mod unsubscribe;
+
+use domain::{
+    EmailId, EmailTemplateId, IntegrationId, OrganizationId, Permission, Problems, Timestamp,
+    api::{
+        ApiError, Email, EmailDraft, EmailPreviewRequest, EmailQuery, EmailTemplate, EmailTemplateDraft, Page,
+        RenderedEmail, Suppression, SuppressionDraft,
+    },
+    catalogue::{Fault, IntegrationType, rate_limited},
+};
+use storage::{IntegrationRow, NewEmail};
+use tokio::time::Instant;
+
+pub(crate) use queue::run;
+pub use unsubscribe::Subscription;
+
+use crate::{
+    Actor, Engine, Inner, Result,
+    error::refused,
+    integrations::{Probed, smtp_server, values},
+    paging, secrets, smtp,
+};
+
+/// One e-mail on its way to a provider.
+pub(crate) struct Letter<'l> {
+    /// The recipient.
+    pub to: &'l str,
+    /// Its words.
+    pub content: &'l RenderedEmail,
+    /// What its `Message-ID` begins with.
+    pub name: String,
+    /// Where its recipient unsubscribes.
+    pub unsubscribe_url: Option<String>,
+}
+
+/// What became of handing over an e-mail.
+pub(crate) struct Handed {
+    /// How it went, as a result of real work.
+    pub probed: Probed,
+    /// The server refused this message, and would again.
+    pub is_permanent: bool,
+    /// What it refused was the recipient.
+    pub is_about_recipient: bool,
+    /// The server may have taken it, although it did not say so.
+    pub is_ambiguous: bool,
+    /// A limit is spent: nothing was tried, and this is when there is room.
+    pub wait_until: Option<Timestamp>,
+}
+
+impl Engine {
+    /// Accepts an e-mail: renders it, and queues it.
+    pub async fn send_email(&self, actor: &Actor, draft: EmailDraft) -> Result<Email> {
+        actor.require(Permission::SendEmails)?;
+        draft.check().or(())?;
+        let organization = actor.organization;
+        if let Some(id) = draft.integration_id {
+            let row = self.find_integration(organization, id).await?;
+            if row.integration.kind != IntegrationType::Email {
+                return Err(Problems::one("integration_id", "This integration does not send e-mails").into());
+            }
+        }
+        let template = match draft.template.as_deref() {
+            None => None,
+            Some(name) => {
+                let found = self.inner.store.email_template(organization, name.trim()).await.map_err(refused)?;
+                Some(found.ok_or_else(|| Problems::one("template", "There is no template with this name"))?)
+            }
+        };
+        let (content, category) = match &template {
+            Some(found) => {
+                let content = template::render(&found.subject, &found.text, &found.html, &draft.data)?;
+                (content, draft.category.or_else(|| found.category.clone()))
+            }
+            None => (template::render(&draft.subject, &draft.text, &draft.html, &draft.data)?, draft.category),
+        };
+        let id: EmailId = self.new_id();
+        let new = NewEmail {
+            id,
+            integration: draft.integration_id,
+            to: draft.to.trim().to_lowercase(),
+            template: template.map(|template| template.name),
+            category,
+            content,
+            allow_duplicate: draft.allow_duplicate,
+            at: self.now(),
+        };
+        self.inner.store.queue_email(organization, new).await.map_err(refused)?;
+        self.inner.mailer.notify_one();
+        Ok(self.find_email(organization, id).await?.0)
+    }
+
+    /// E-mails, newest first.
+    pub async fn emails(&self, actor: &Actor, query: EmailQuery) -> Result<Page<Email>> {
+        actor.require(Permission::ReadIntegrations)?;
+        let after: Option<EmailId> = paging::after(query.cursor.as_deref())?;
+        let limit = paging::limit(query.limit);
+        self.inner.store.emails(actor.organization, &query, after, limit).await.map_err(refused)
+    }
+
+    /// One e-mail with its words.
+    pub async fn email(&self, actor: &Actor, id: EmailId) -> Result<(Email, RenderedEmail)> {
+        actor.require(Permission::ReadIntegrations)?;
+        self.find_email(actor.organization, id).await
+    }
+
+    async fn find_email(&self, organization: OrganizationId, id: EmailId) -> Result<(Email, RenderedEmail)> {
+        let found = self.inner.store.email(organization, id).await.map_err(refused)?;
+        found.map(|row| (row.email, row.content)).ok_or_else(|| ApiError::not_found("E-mail"))
+    }
+
+    /// How many e-mails an integration has sent in this hour and on this day, by UTC.
+    pub async fn email_usage(&self, actor: &Actor, id: IntegrationId) -> Result<[i64; 2]> {
+        actor.require(Permission::ReadIntegrations)?;
+        self.find_integration(actor.organization, id).await?;
+        self.inner.store.email_usage(id, self.now()).await.map_err(refused)
+    }
+
+    /// Templates, by name.
+    pub async fn email_templates(&self, actor: &Actor) -> Result<Vec<EmailTemplate>> {
+        actor.require(Permission::ReadIntegrations)?;
+        self.inner.store.email_templates(actor.organization).await.map_err(refused)
+    }
+
+    /// Stores a template: a new one, or with `id` a changed one.
+    pub async fn put_email_template(
+        &self,
+        actor: &Actor,
+        id: Option<EmailTemplateId>,
+        mut draft: EmailTemplateDraft,
+    ) -> Result<EmailTemplate> {
+        actor.require(Permission::WriteIntegrations)?;
+        draft.name = draft.name.trim().to_owned();
+        draft.check().or(())?;
+        template::check(&draft.subject, &draft.text, &draft.html)?;
+        let (action, is_new) =
+            if id.is_some() { ("email_template.updated", false) } else { ("email_template.created", true) };
+        let id = id.unwrap_or_else(|| self.new_id());
+        let audit = self.audit_entry(actor, action, &id, &["name", "subject", "text", "html", "category"]);
+        let stored = self.inner.store.put_email_template(actor.organization, id, draft, is_new, audit).await;
+        stored.map_err(refused)?.ok_or_else(|| ApiError::not_found("Template"))
+    }
+
+    /// Deletes a template. E-mails that were made from it keep their words.
+    pub async fn delete_email_template(&self, actor: &Actor, id: EmailTemplateId) -> Result<()> {
+        actor.require(Permission::WriteIntegrations)?;
+        let audit = self.audit_entry(actor, "email_template.deleted", &id, &[]);
+        if self.inner.store.delete_email_template(actor.organization, id, audit).await.map_err(refused)? {
+            Ok(())
+        } else {
+            Err(ApiError::not_found("Template"))
+        }
+    }
+
+    /// What an e-mail would look like.
+    pub fn preview_email(&self, actor: &Actor, request: &EmailPreviewRequest) -> Result<RenderedEmail> {
+        actor.require(Permission::ReadIntegrations)?;
+        let EmailPreviewRequest { draft, data } = request;
+        Ok(template::render(&draft.subject, &draft.text, &draft.html, data)?)
+    }
+
+    /// Addresses to which nothing is sent, by address.
+    pub async fn suppressions(
+        &self,
+        actor: &Actor,
+        limit: Option<u32>,
+        after: Option<&str>,
+    ) -> Result<Page<Suppression>> {
+        actor.require(Permission::ReadIntegrations)?;
+        self.inner.store.suppressions(actor.organization, after, paging::limit(limit)).await.map_err(refused)
+    }
+
+    /// Sends nothing to an address from now on.
+    pub async fn suppress_email(&self, actor: &Actor, draft: SuppressionDraft) -> Result<()> {
+        actor.require(Permission::OperateIntegrations)?;
+        draft.validate()?;
+        let email = draft.email.trim().to_lowercase();
+        let audit = self.audit_entry(actor, "suppression.added", &email, &[]);
+        self.inner.store.suppress(actor.organization, email, draft.detail, audit).await.map_err(refused)?;
+        Ok(())
+    }
+
+    /// Sends to an address again.
+    pub async fn unsuppress_email(&self, actor: &Actor, email: &str) -> Result<()> {
+        actor.require(Permission::OperateIntegrations)?;
+        let email = email.trim().to_lowercase();
+        let audit = self.audit_entry(actor, "suppression.removed", &email, &[]);
+        if self.inner.store.unsuppress(actor.organization, email, audit).await.map_err(refused)? {
+            Ok(())
+        } else {
+            Err(ApiError::not_found("Suppression"))
+        }
+    }
+}
+
+impl Inner {
+    /// Hands an e-mail to an integration's provider, within the integration's limits. What comes of it is for the caller to
+    /// record and to store.
+    pub(crate) async fn send_through(&self, row: &IntegrationRow, letter: &Letter<'_>) -> Handed {
+        let began = Instant::now();
+        let integration = &row.integration;
+        let provider = self.providers.provider(&integration.provider);
+        let name = provider.map_or(integration.provider.as_str(), |provider| &provider.name);
+        let failed = |fault: Fault, detail: String, code, target: String| {
+            let message = if fault == Fault::Misconfigured { detail.clone() } else { fault.message(name, None) };
+            let latency_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
+            Handed {
+                probed: Probed { latency_ms, fault: Some(fault), message, detail, code, target },
+                is_permanent: false,
+                is_about_recipient: false,
+                is_ambiguous: false,
+                wait_until: None,
+            }
+        };
+        let values = match self.open_secrets(row) {
+            Ok(secrets) => values(self, &integration.config, &secrets).await,
+            Err(error) => Err(error.detail),
+        };
+        let values = match values {
+            Ok(values) => values,
+            Err(detail) => return failed(Fault::Misconfigured, detail, None, String::new()),
+        };
+        let of = |name: &str| values.get(name).map(String::as_str).unwrap_or_default();
+        let server = smtp_server(&values);
+        let target = format!("{}:{}", server.host, server.port);
+        let from = of("from_email");
+        let domain = from.rsplit_once('@').map_or("signalbox", |(_, domain)| domain);
+        let envelope = message::Envelope {
+            from_name: of("from_name"),
+            from,
+            to: letter.to,
+            message_id: format!("<{}@{domain}>", letter.name),
+            unsubscribe_url: letter.unsubscribe_url.clone(),
+        };
+        let message = match message::write(envelope, letter.content) {
+            Ok(message) => message,
+            Err(detail) => return failed(Fault::Misconfigured, detail, None, target),
+        };
+        let limit = |name: &str| of(name).parse().unwrap_or(i64::MAX);
+        let now = self.clock.now();
+        match self.store.reserve_sending(integration.id, [limit("rate_limit_hour"), limit("rate_limit_day")], now).await
+        {
+            Ok(None) => {}
+            Ok(Some(until)) => {
+                let seconds = u32::try_from((until.millis() - now.millis()).div_euclid(1_000) + 1).unwrap_or(u32::MAX);
+                let detail = rate_limited(seconds);
+                return Handed { wait_until: Some(until), ..failed(Fault::RateLimited, detail, None, target) };
+            }
+            Err(error) => {
+                tracing::error!(%error, "an e-mail waits for the database");
+                let detail = "The database did not answer".to_owned();
+                return Handed {
+                    wait_until: Some(now.plus_ms(1_000)),
+                    ..failed(Fault::Misconfigured, detail, None, target)
+                };
+            }
+        }
+        match server.send(&self.client, from, letter.to, &message, Instant::now() + smtp::DEADLINE).await {
+            Ok(reply) => Handed {
+                probed: Probed {
+                    latency_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
+                    fault: None,
+                    message: "Email sent successfully".to_owned(),
+                    detail: format!(
+                        "To: {}\nSubject: {}\n{} {}",
+                        letter.to, letter.content.subject, reply.code, reply.text
+                    ),
+                    code: Some(reply.code),
+                    target,
+                },
+                is_permanent: false,
+                is_about_recipient: false,
+                is_ambiguous: false,
+                wait_until: None,
+            },
+            Err(fault) => Handed {
+                is_permanent: fault.is_permanent(),
+                is_about_recipient: fault.stage == smtp::Stage::Recipient,
+                is_ambiguous: fault.ambiguous,
+                ..failed(fault.fault, fault.detail, fault.code, target)
+            },
+        }
+    }
+
+    /// Sends one plain text through an e-mail integration, at once.
+    pub(crate) async fn send_mail(&self, row: &IntegrationRow, to: &str, subject: &str, text: &str) -> Probed {
+        let content = RenderedEmail { subject: subject.to_owned(), text: text.to_owned(), html: String::new() };
+        let letter = Letter { to, content: &content, name: secrets::token(&*self.entropy), unsubscribe_url: None };
+        self.send_through(row, &letter).await.probed
+    }
+}

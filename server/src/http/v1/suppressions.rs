@@ -1,0 +1,59 @@
+//! Addresses to which nothing is sent.
+
+use axum::{
+    extract::{Path, State},
+    http::StatusCode,
+};
+use domain::api::{Page, Suppression, SuppressionDraft};
+use engine::Engine;
+
+use super::{
+    super::{
+        auth::Caller,
+        json::Json,
+        problem::Problem,
+        query::{PageQuery, Query},
+    },
+    Answer,
+};
+
+/// List suppressed addresses
+///
+/// By address. Hard bounces and complaints put them here.
+#[utoipa::path(get, path = "/api/v1/suppressions", tag = "Suppressions", params(PageQuery),
+    responses((status = 200, description = "One page of addresses", body = Page<Suppression>)))]
+pub async fn list(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Query(page): Query<PageQuery>,
+) -> Answer<Page<Suppression>> {
+    Ok(Json(engine.suppressions(&actor, page.limit, page.cursor.as_deref()).await?))
+}
+
+/// Suppress an address
+///
+/// Nothing is sent to it from now on. One that is suppressed already keeps its reason.
+#[utoipa::path(post, path = "/api/v1/suppressions", tag = "Suppressions",
+    request_body(content = SuppressionDraft, example = json!({"email": "left@example.com", "detail": "left the company"})),
+    responses((status = 204, description = "It is suppressed")))]
+pub async fn add(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Json(draft): Json<SuppressionDraft>,
+) -> Result<StatusCode, Problem> {
+    engine.suppress_email(&actor, draft).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Send to an address again
+#[utoipa::path(delete, path = "/api/v1/suppressions/{email}", tag = "Suppressions",
+    params(("email" = String, Path, description = "The address")),
+    responses((status = 204, description = "It is not suppressed any more")))]
+pub async fn remove(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Path(email): Path<String>,
+) -> Result<StatusCode, Problem> {
+    engine.unsuppress_email(&actor, &email).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

@@ -1,0 +1,251 @@
+//! E-mails over HTTP, through a real mail server: templates, what becomes of them, who does not want any.
+
+use http::Method;
+use serde_json::{Value, json};
+
+use crate::{
+    harness::{App, rows, text},
+    mail::MailServer,
+    on_each_database,
+};
+
+on_each_database!(
+    a_template_is_sent,
+    what_is_refused_is_told,
+    what_became_of_it,
+    a_mail_servers_report_is_heard,
+    unsubscribing_takes_one_click,
+    providers_report,
+);
+
+async fn integration(app: &App, server: &MailServer, provider: &str, secrets: Value) -> String {
+    text(&app.post("/api/v1/integrations", server.integration(provider, &secrets)).expect(201).await["id"])
+}
+
+async fn sent(app: &App, draft: Value) -> Value {
+    app.post("/api/v1/emails", draft).expect(202).await
+}
+
+/// A short e-mail to an address.
+fn note(to: &str) -> Value {
+    json!({"to": to, "subject": "Note", "text": "A note"})
+}
+
+/// Waits until an e-mail is in one of these states.
+async fn until(app: &App, email: &Value, states: &[&str]) -> Value {
+    let path = format!("/api/v1/emails/{}", text(&email["id"]));
+    let deadline = tokio::time::Instant::now() + crate::harness::PATIENCE;
+    loop {
+        let shown = app.get(&path).expect(200).await;
+        if states.contains(&shown["state"].as_str().unwrap()) {
+            return shown;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{shown}");
+        tokio::task::yield_now().await;
+    }
+}
+
+async fn a_template_is_sent(app: &App) {
+    let mut server = MailServer::start().await;
+    let id = integration(app, &server, "smtp", json!({})).await;
+    let template = json!({
+        "name": "interview", "subject": "Interview on {{ at }}", "category": "interviews",
+        "text": "Dear {{ name }}", "html": "<p>Dear {{ name }}</p>",
+    });
+    let preview = json!({"draft": template, "data": {"at": "Monday", "name": "<Ada>"}});
+    let preview = app.post("/api/v1/email-templates/preview", preview).expect(200).await;
+    assert_eq!(preview["html"], "<p>Dear &lt;Ada&gt;</p>");
+    let made = app.post("/api/v1/email-templates", template.clone()).expect(201).await;
+    app.post("/api/v1/email-templates", template).refused(422).await;
+
+    let key = app.key("emails:send").await;
+    let draft = json!({"to": "Ada@Example.com", "template": "interview", "data": {"at": "Monday", "name": "<Ada>"}});
+    let email = app.ask(Method::POST, "/api/v1/emails").key(&key).json(draft).expect(202).await;
+    assert_eq!((&email["to"], &email["template"]), (&json!("ada@example.com"), &json!("interview")));
+    let message = server.message().await;
+    let words = text(&message["text"]);
+    assert_eq!((&message["to"], &message["user"]), (&json!(["ada@example.com"]), &json!("apikey")));
+    assert!(words.contains("Subject: Interview on Monday\r\n") && words.contains("<p>Dear &lt;Ada&gt;</p>"), "{words}");
+    assert!(words.contains(&format!("Message-ID: <{}@example.com>", text(&email["id"]))), "{words}");
+    assert!(words.contains("List-Unsubscribe-Post: List-Unsubscribe=One-Click"), "{words}");
+    let shown = until(app, &email, &["sent"]).await;
+    assert_eq!(
+        (&shown["tries"], &shown["detail"].as_str().map(|text| text.contains("Taken as"))),
+        (&json!(1), &Some(true))
+    );
+    assert_eq!((&shown["content"]["text"], &shown["integration_id"]), (&json!("Dear <Ada>"), &json!(id)));
+    let logs = app.get(format!("/api/v1/integrations/{id}/logs?q=interview")).expect(200).await;
+    assert_eq!(rows(&logs)[0]["message"], "Email sent successfully", "{logs}");
+
+    // Who may send may not therefore read, and the other way round.
+    app.ask(Method::GET, "/api/v1/emails").key(&key).refused(403).await;
+    let reader = app.key("integrations:read").await;
+    app.ask(Method::POST, "/api/v1/emails").key(&reader).json(note("a@example.com")).refused(403).await;
+    assert_eq!(
+        rows(&app.ask(Method::GET, "/api/v1/emails?state=sent&to=ADA@example.com").key(&reader).expect(200).await)
+            .len(),
+        1
+    );
+    let foreign = app.foreign_key().await;
+    app.ask(Method::GET, format!("/api/v1/emails/{}", text(&email["id"]))).key(&foreign).refused(404).await;
+    app.ask(Method::DELETE, format!("/api/v1/email-templates/{}", text(&made["id"]))).key(&foreign).refused(404).await;
+    app.delete(format!("/api/v1/email-templates/{}", text(&made["id"]))).expect(204).await;
+    assert_eq!(until(app, &email, &["sent"]).await["content"]["text"], "Dear <Ada>", "it keeps its words");
+}
+
+async fn what_is_refused_is_told(app: &App) {
+    for (draft, field) in [
+        (json!({}), "to"),
+        (note("nobody"), "to"),
+        (note("a@example.com\r\nBcc: b@example.com"), "to"),
+        (json!({"to": "a@example.com"}), "subject"),
+        (json!({"to": "a@example.com", "subject": "s"}), "text"),
+        (json!({"to": "a@example.com", "template": "nothing"}), "template"),
+        (json!({"to": "a@example.com", "subject": "{{ missing }}", "text": "t"}), "subject"),
+        (json!({"to": "a@example.com", "subject": "s", "text": "{% for %}"}), "text"),
+        (json!({"to": "a@example.com", "subject": "s", "text": "t", "category": "No!"}), "category"),
+    ] {
+        let error = app.post("/api/v1/emails", draft).refused(422).await;
+        assert_eq!(error.errors[0].field, field, "{error:?}");
+    }
+    assert!(rows(&app.get("/api/v1/emails").expect(200).await).is_empty(), "nothing was stored");
+    // Without an integration it waits.
+    let email = sent(app, note("a@example.com")).await;
+    let shown = until(app, &email, &["deferred"]).await;
+    assert_eq!(shown["detail"], "There is no active e-mail integration to send it through");
+    app.get("/api/v1/emails/eml_01h455vb4pex5vsknk084sn02q").refused(404).await;
+}
+
+async fn what_became_of_it(app: &App) {
+    let mut server = MailServer::start().await;
+    integration(app, &server, "smtp", json!({})).await;
+    // There is nobody, and there never will be.
+    let email = sent(app, note("reply-550@example.com")).await;
+    let shown = until(app, &email, &["bounced"]).await;
+    assert_eq!((&shown["fault"], &shown["detail"]), (&json!("rejected"), &json!("550 5.1.1 No such user here")));
+    let list = app.get("/api/v1/suppressions").expect(200).await;
+    assert_eq!(
+        (&rows(&list)[0]["email"], &rows(&list)[0]["reason"]),
+        (&json!("reply-550@example.com"), &json!("bounce"))
+    );
+    assert_eq!(sent(app, note("Reply-550@example.com")).await["state"], "suppressed");
+    app.delete("/api/v1/suppressions/reply-550@example.com").expect(204).await;
+    app.delete("/api/v1/suppressions/reply-550@example.com").refused(404).await;
+    app.post("/api/v1/suppressions", json!({"email": "Left@example.com"})).expect(204).await;
+    assert_eq!(sent(app, note("left@example.com")).await["state"], "suppressed");
+    // Later, perhaps.
+    let email = sent(app, note("reply-450@example.com")).await;
+    let shown = until(app, &email, &["deferred"]).await;
+    assert!(shown["next_try_at"].is_string() && shown["possibly_sent"] == false, "{shown}");
+    // Not this message.
+    let email = sent(app, note("data-554@example.com")).await;
+    assert_eq!(until(app, &email, &["failed"]).await["next_try_at"], Value::Null);
+    // The server had all of it and said nothing: it is not sent again unless that is allowed.
+    let email = sent(app, note("drop@example.com")).await;
+    server.message().await;
+    let shown = until(app, &email, &["failed"]).await;
+    assert_eq!((&shown["possibly_sent"], &shown["next_try_at"]), (&json!(true), &Value::Null), "{shown}");
+    let mut allowed = note("drop@example.com");
+    allowed["allow_duplicate"] = json!(true);
+    let email = sent(app, allowed).await;
+    let shown = until(app, &email, &["deferred"]).await;
+    assert!(shown["possibly_sent"] == true && shown["next_try_at"].is_string(), "{shown}");
+    // What a recipient's server says is no failing of the provider.
+    let summary = app.get("/api/v1/integrations/summary").expect(200).await;
+    assert_eq!(summary["errors"], 0, "{summary}");
+}
+
+async fn a_mail_servers_report_is_heard(app: &App) {
+    let mut server = MailServer::start().await;
+    integration(app, &server, "smtp", json!({})).await;
+    let email = sent(app, note("a@example.com")).await;
+    server.message().await;
+    until(app, &email, &["sent"]).await;
+    let report = async |to: &str, id: &str| {
+        let message = format!(
+            "Subject: Undelivered\r\n\r\nFinal-Recipient: rfc822; {to}\r\nAction: failed\r\nStatus: 5.1.1\r\n\r\n\
+             Message-ID: <{id}@example.com>\r\n"
+        );
+        let ask = app.ask(Method::POST, "/api/v1/emails/bounces").key(crate::harness::ADMIN).body(message);
+        ask.expect(200).await["heard"].clone()
+    };
+    let id = text(&email["id"]);
+    assert_eq!(report("other@example.com", &id).await, 0, "the e-mail was not for them");
+    assert_eq!(report("a@example.com", "eml_01h455vb4pex5vsknk084sn02q").await, 0, "there is no such e-mail");
+    assert_eq!(report("A@example.com", &id).await, 1);
+    until(app, &email, &["bounced"]).await;
+    assert_eq!(sent(app, note("a@example.com")).await["state"], "suppressed");
+}
+
+async fn unsubscribing_takes_one_click(app: &App) {
+    let mut server = MailServer::start().await;
+    integration(app, &server, "smtp", json!({})).await;
+    let digest = json!({"to": "a@example.com", "subject": "s", "text": "t", "category": "digest"});
+    sent(app, digest.clone()).await;
+    let words = text(&server.message().await["text"]);
+    let (_, rest) = words.split_once("/unsubscribe/").expect("it says how");
+    let link = format!("/unsubscribe/{}", rest.split_once('>').expect("in angle brackets").0);
+    // Scanners follow links. Nothing comes of it.
+    for method in [Method::GET, Method::HEAD, Method::GET, Method::HEAD] {
+        let answer = app.ask(method, &link).send_raw().await;
+        assert_eq!(answer.status(), 200);
+    }
+    let page = app.ask(Method::GET, &link).send_raw().await.text().await.unwrap();
+    assert!(page.contains("<button") && page.contains("digest") && !page.contains("You are unsubscribed"), "{page}");
+    let post = async |body: &'static str| {
+        let form = ("content-type", "application/x-www-form-urlencoded");
+        let answer = app.ask(Method::POST, &link).header(form.0, form.1).body(body).send_raw().await;
+        assert_eq!(answer.status(), 200);
+        answer.text().await.unwrap()
+    };
+    assert!(post("List-Unsubscribe=One-Click").await.contains("You are unsubscribed"));
+    let email = sent(app, digest.clone()).await;
+    assert_eq!(
+        (&email["state"], &email["detail"]),
+        (&json!("suppressed"), &json!("The recipient has unsubscribed from digest"))
+    );
+    let news = json!({"to": "a@example.com", "subject": "s", "text": "t", "category": "news"});
+    until(app, &sent(app, news.clone()).await, &["sent"]).await;
+    post("choice=all").await;
+    assert_eq!(sent(app, news).await["state"], "suppressed");
+    until(app, &sent(app, note("a@example.com")).await, &["sent"]).await;
+    post("choice=again").await;
+    until(app, &sent(app, digest).await, &["sent"]).await;
+    let cut = app.ask(Method::POST, &link[..link.len() - 3]).send_raw().await;
+    assert_eq!(cut.status(), 404);
+}
+
+async fn providers_report(app: &App) {
+    let mut server = MailServer::start().await;
+    let id = integration(app, &server, "postmark", json!({"events_key": "hook:secret"})).await;
+    let email = sent(app, note("a@example.com")).await;
+    server.message().await;
+    until(app, &email, &["sent"]).await;
+    let report = |provider: &str, authorization: &str, body: Value| {
+        let ask = app.ask(Method::POST, format!("/api/webhooks/{provider}/{id}"));
+        ask.header("authorization", authorization).json(body)
+    };
+    // "hook:secret" and "hook:wrong".
+    let (right, wrong) = ("Basic aG9vazpzZWNyZXQ=", "Basic aG9vazp3cm9uZw==");
+    let bounce = json!({"RecordType": "Bounce", "Type": "HardBounce", "Email": "A@example.com", "Description": "Gone"});
+    report("postmark", wrong, bounce.clone()).refused(401).await;
+    report("mailgun", right, bounce.clone()).refused(404).await;
+    report("nobody", right, bounce.clone()).refused(404).await;
+    report("postmark", right, json!([])).refused(400).await;
+    until(app, &email, &["sent"]).await;
+    let delivery = json!({"RecordType": "Delivery", "Recipient": "a@example.com"});
+    report("postmark", right, delivery).expect(204).await;
+    assert!(until(app, &email, &["sent"]).await["delivered_at"].is_string());
+    report("postmark", right, bounce.clone()).expect(204).await;
+    report("postmark", right, bounce).expect(204).await;
+    assert_eq!(until(app, &email, &["bounced"]).await["detail"], "Gone");
+    assert_eq!(rows(&app.get("/api/v1/suppressions").expect(200).await).len(), 1);
+    // What it says of an address that nothing was sent to changes nothing.
+    let other = json!({"RecordType": "SpamComplaint", "Email": "other@example.com"});
+    report("postmark", right, other).expect(204).await;
+    assert_eq!(rows(&app.get("/api/v1/suppressions").expect(200).await).len(), 1);
+    // Without a key to verify with, nobody is believed.
+    let unkeyed = integration(app, &server, "mailgun", json!({})).await;
+    let ask = app.ask(Method::POST, format!("/api/webhooks/mailgun/{unkeyed}"));
+    ask.json(json!({"signature": {"timestamp": "1", "token": "t", "signature": ""}})).refused(401).await;
+}
