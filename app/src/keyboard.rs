@@ -93,6 +93,8 @@ pub struct Overlays {
 /// Listens for as long as the tab lives.
 pub fn listen(overlays: Overlays) {
     let navigate = use_navigate();
+    // Ends the wait for the second key. One at a time: an earlier `g` must not end the wait of a later one.
+    let wait = StoredValue::new(None::<TimeoutHandle>);
     Effect::new(move |_| {
         let navigate = navigate.clone();
         let go = move |place: &Place| {
@@ -103,12 +105,12 @@ pub fn listen(overlays: Overlays) {
                 navigate(place.href, NavigateOptions::default());
             }
         };
-        let handle = window_event_listener(ev::keydown, move |event| press(&event, overlays, &go));
+        let handle = window_event_listener(ev::keydown, move |event| press(&event, overlays, wait, &go));
         on_cleanup(move || handle.remove());
     });
 }
 
-fn press(event: &KeyboardEvent, overlays: Overlays, go: &impl Fn(&Place)) {
+fn press(event: &KeyboardEvent, overlays: Overlays, wait: StoredValue<Option<TimeoutHandle>>, go: &impl Fn(&Place)) {
     let key = event.key();
     if (event.ctrl_key() || event.meta_key()) && key.eq_ignore_ascii_case("k") {
         event.prevent_default();
@@ -120,6 +122,9 @@ fn press(event: &KeyboardEvent, overlays: Overlays, go: &impl Fn(&Place)) {
     }
     if overlays.going.get_untracked() {
         overlays.going.set(false);
+        if let Some(timer) = wait.try_update_value(Option::take).flatten() {
+            timer.clear();
+        }
         if let Some(place) = places().find(|place| place.key == key) {
             event.prevent_default();
             go(place);
@@ -129,7 +134,8 @@ fn press(event: &KeyboardEvent, overlays: Overlays, go: &impl Fn(&Place)) {
     let done = match key.as_str() {
         "g" => {
             overlays.going.set(true);
-            _ = set_timeout(move || overlays.going.set(false), Duration::from_millis(1_500));
+            let timer = set_timeout(move || overlays.going.set(false), Duration::from_millis(1_500));
+            wait.set_value(timer.ok());
             true
         }
         "?" => {

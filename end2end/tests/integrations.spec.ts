@@ -185,6 +185,7 @@ test("alerts are acknowledged and resolved, and the sidebar counts them", async 
   const name = unique("Alerted");
   const { id } = await api.integration(name, "http://127.0.0.1:9", "/");
   await goto("/alerts");
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
   for (let bad = 0; bad < 3; bad += 1) await api.call("POST", `/api/v1/integrations/${id}/health-check`);
   const alert = page.getByRole("listitem").filter({ hasText: `${name}: ` }).last();
   await expect(alert).toContainText("Critical"); // without a reload
