@@ -1,7 +1,8 @@
 //! Alerts and the messages about them.
 //!
 //! An alert opens, counts on and ends in the transaction of what it tells of; so do its messages, which wait in `notices`
-//! until a node has sent them. That is why no number of nodes, and no restart, tells anybody twice.
+//! until a node has sent them. That is why no number of nodes, and no restart, tells anybody twice. One file, because an alert
+//! and its messages change together or not at all.
 
 use domain::{
     AlertId, AlertRule, AlertSettings, AlertState, Channel, NodeId, OrganizationId, PublicId, Severity, Timestamp,

@@ -1,5 +1,6 @@
 //! The queue of e-mails: storing, taking, settling, and what providers say of them later. Who does not want them is in
-//! `suppressions.rs`; it is asked here when an e-mail is stored, in the same transaction.
+//! `suppressions.rs`; it is asked here when an e-mail is stored, in the same transaction. One file, because these are the
+//! transitions of one row.
 
 use domain::{
     EmailId, IntegrationId, NodeId, OrganizationId, PublicId, Timestamp,

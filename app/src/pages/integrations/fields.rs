@@ -1,4 +1,5 @@
-//! The form of an integration, made from its provider's file, and checked in the browser by the server's own rules.
+//! The form of an integration, made from its provider's file, and checked in the browser by the server's own rules. One file,
+//! because a form is one list: a function for each kind of field.
 
 use std::collections::BTreeMap;
 

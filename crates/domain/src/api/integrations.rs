@@ -1,4 +1,5 @@
-//! Integrations, their health and their logs, as they are read.
+//! Integrations, their health and their logs, as they are read. Long because every field says what it means; there is no
+//! logic to speak of.
 
 use std::collections::BTreeMap;
 

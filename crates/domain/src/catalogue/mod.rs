@@ -2,7 +2,7 @@
 //!
 //! A provider is data (one file each in `crates/engine/catalogue`), never code: its form, the words of its refusals, how its
 //! health is probed, what its errors mean and what helps. The types here are what such a file may say. They refuse to know
-//! any provider by name.
+//! any provider by name. One file, because it is the description of one format; forms and probes have files of their own.
 
 mod field;
 mod kind;

@@ -1,7 +1,8 @@
 //! Integrations: creating, changing, switching and deleting them, and their secrets.
 //!
 //! What a draft must be is said by the provider's file and checked by `domain::catalogue::validate_config`; what only the
-//! server can know is added here: whether names are taken, where URLs lead, and whether references to secrets resolve.
+//! server can know is added here: whether names are taken, where URLs lead, and whether references to secrets resolve. Long
+//! because every change of an integration is here; probing, testing, reporting and the worker have files of their own.
 
 mod diagnose;
 mod probe;
