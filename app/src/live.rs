@@ -18,8 +18,8 @@ const BATCH: Duration = Duration::from_millis(100);
 /// Most events kept between two batches; a tab in the background is woken rarely, and only the newest matter then.
 const MOST: usize = 500;
 
-/// How often what is fetched again because of events is fetched at most.
-const FETCH: Duration = Duration::from_millis(500);
+/// How often what is fetched again because of events is fetched at most, in milliseconds.
+const FETCH_MS: i32 = 500;
 
 /// Something that just happened: one of these.
 #[derive(Debug, Deserialize)]
@@ -116,7 +116,10 @@ impl Live {
                     _ = waits.try_set_value(false);
                     ticks.try_update(|ticks| *ticks += 1);
                 };
-                _ = set_timeout(tick, FETCH);
+                // The browser's own timer: one of the reactive system ends when the effect runs again, which is when the next
+                // event comes, and then nothing would ever be fetched again.
+                let tick = Closure::once_into_js(tick);
+                _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(tick.unchecked_ref(), FETCH_MS);
             }
         });
         ticks

@@ -237,6 +237,8 @@ async fn scenarios_in_the_words_of_the_specification(app: &App) {
         assert_eq!((&found["fault"], &found["message"]), (&json!(fault), &json!(message)), "{path}");
         assert!(found["trouble"]["meaning"].is_string(), "what it means is said: {found}");
     }
+    let echo = found(&receiver.url, "/echo").await.to_string();
+    assert!(echo.contains("authorization") && !echo.contains("canary-4711"), "a secret was repeated: {echo}");
     let refused = found(&format!("http://{}", refusing().await), "/").await;
     assert_eq!(
         (&refused["fault"], &refused["message"]),

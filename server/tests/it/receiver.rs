@@ -47,7 +47,7 @@ struct Shared {
 }
 
 /// Listens on a port of its own. What it answers is in the path: `/status/<code>`, `/after/<ms>`, `/endless`, `/bomb`,
-/// `/cut`; everything else is 200.
+/// `/cut`, `/echo` (400 with the headers of the request); everything else is 200.
 pub(crate) struct Receiver {
     pub(crate) url: String,
     hits: mpsc::UnboundedReceiver<Hit>,
@@ -109,6 +109,7 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
     let (parts, body) = request.into_parts();
     let body = axum::body::to_bytes(body, usize::MAX).await.unwrap();
     let path = parts.uri.path().to_owned();
+    let hit_headers = parts.headers.clone();
     let hit = Hit { path: path.clone(), headers: parts.headers, body };
     // The test may have seen enough.
     drop(shared.hits.send(hit));
@@ -130,6 +131,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         "/cut" => {
             let cut = stream::iter([Ok(chunk), Err(std::io::Error::other("cut"))]);
             response.header("content-length", "1000000").body(Body::from_stream(cut))
+        }
+        "/echo" => {
+            let said = format!("{hit_headers:?}");
+            response.status(400).body(Body::from(said))
         }
         "/status/302" => response.status(302).header("location", "/elsewhere").body(Body::empty()),
         path => match path.strip_prefix("/status/") {

@@ -32,6 +32,9 @@ const ANSWER_BYTES: usize = 16 * 1024;
 /// Most characters of an answer that are kept.
 const DETAIL_CHARS: usize = 2_000;
 
+/// Secrets that are shorter stand in any text by chance, in bytes.
+const SHORTEST_HIDDEN: usize = 6;
+
 /// What was found.
 #[derive(Debug, Clone)]
 pub(crate) struct Probed {
@@ -73,22 +76,26 @@ pub(crate) type Values = BTreeMap<String, String>;
 pub(crate) async fn probe(inner: &Inner, provider: &Provider, config: &Config, given: &Secrets) -> Probed {
     let began = Instant::now();
     let mut target = String::new();
+    let mut hidden = Vec::new();
     let outcome = match values(inner, config, given).await {
-        Ok(values) => ask(inner, provider, &values, &mut target).await,
+        Ok(values) => {
+            hidden.extend(given.keys().filter_map(|name| values.get(name).cloned()));
+            ask(inner, provider, &values, &mut target).await
+        }
         Err(detail) => Err(Wrong::new(Fault::Misconfigured, detail)),
     };
     let latency_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
     match outcome {
         Ok(Right(detail, code)) => {
             let message = format!("Connected to {}", provider.name);
-            Probed { latency_ms, fault: None, message, detail: bounded(&detail), code, target }
+            Probed { latency_ms, fault: None, message, detail: bounded(&detail, &hidden), code, target }
         }
         Err(Wrong { fault, detail, code, retry_after_s }) => {
             let message = match fault {
                 Fault::Misconfigured => detail.clone(),
                 fault => fault.message(&provider.name, retry_after_s),
             };
-            Probed { latency_ms, fault: Some(fault), message, detail: bounded(&detail), code, target }
+            Probed { latency_ms, fault: Some(fault), message, detail: bounded(&detail, &hidden), code, target }
         }
     }
 }
@@ -112,7 +119,10 @@ fn text(value: &Value) -> Option<String> {
     }
 }
 
-fn bounded(text: &str) -> String {
+/// A text that is kept: short, printable, and without secrets that the provider may have repeated.
+fn bounded(text: &str, secrets: &[String]) -> String {
+    let long = secrets.iter().filter(|secret| secret.len() >= SHORTEST_HIDDEN);
+    let text = long.fold(text.to_owned(), |text, secret| text.replace(secret.as_str(), "•••"));
     text.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).take(DETAIL_CHARS).collect()
 }
 
