@@ -2,7 +2,7 @@
 //! ten a second, so that a storm of deliveries costs a few renders and not a thousand. It refuses to be needed: without it a page
 //! shows what it was loaded with.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{cell::RefCell, rc::Rc, sync::Arc};
 
 use domain::{
     api::{Delivery, InspectorRequest, Job},
@@ -13,8 +13,8 @@ use serde::Deserialize;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{EventSource, MessageEvent};
 
-/// Longest wait between two batches.
-const BATCH: Duration = Duration::from_millis(100);
+/// Longest wait between two batches, in milliseconds.
+const BATCH_MS: i32 = 100;
 /// Most events kept between two batches; a tab in the background is woken rarely, and only the newest matter then.
 const MOST: usize = 500;
 
@@ -116,10 +116,7 @@ impl Live {
                     _ = waits.try_set_value(false);
                     ticks.try_update(|ticks| *ticks += 1);
                 };
-                // The browser's own timer: one of the reactive system ends when the effect runs again, which is when the next
-                // event comes, and then nothing would ever be fetched again.
-                let tick = Closure::once_into_js(tick);
-                _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(tick.unchecked_ref(), FETCH_MS);
+                after(FETCH_MS, tick);
             }
         });
         ticks
@@ -156,7 +153,8 @@ fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
                 let failures = if was_open { 0 } else { failures + 1 };
                 let seconds = f64::from(1_u32 << failures.min(5)) * (0.5 + js_sys::Math::random() / 2.0);
                 let buffer = buffer.clone();
-                _ = set_timeout(move || open(live, buffer, failures), Duration::from_secs_f64(seconds));
+                #[expect(clippy::cast_possible_truncation, reason = "at most 32 seconds")]
+                after((seconds * 1_000.0) as i32, move || open(live, buffer, failures));
             }
         })
     };
@@ -165,11 +163,18 @@ fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
     source.set_onerror(Some(failed.into_js_value().unchecked_ref()));
 }
 
+/// Runs `then` later, by the browser's own timer. One of the reactive system ends with whatever effect happened to run when it
+/// was set, so it may never fire, and then nothing would follow the news any more.
+fn after(ms: i32, then: impl FnOnce() + 'static) {
+    let then = Closure::once_into_js(then);
+    _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(then.unchecked_ref(), ms);
+}
+
 fn collect(live: Live, buffer: &Rc<RefCell<Vec<LiveEvent>>>, event: LiveEvent) {
     let mut events = buffer.borrow_mut();
     if events.is_empty() {
         let buffer = buffer.clone();
-        _ = set_timeout(move || live.batch.set(Arc::new(buffer.take())), BATCH);
+        after(BATCH_MS, move || live.batch.set(Arc::new(buffer.take())));
     }
     if events.len() == MOST {
         events.remove(0);
