@@ -8,9 +8,10 @@ use std::collections::BTreeMap;
 use base64::{Engine as _, prelude::BASE64_STANDARD};
 use bytes::Bytes;
 use domain::{
-    api::Integration,
+    api::CheckResult,
     catalogue::{Config, Fault, Probe, Provider, fill, fill_json},
     delivery::ErrorClass,
+    health::Health,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
 use serde_json::Value;
@@ -50,6 +51,21 @@ pub(crate) struct Probed {
     pub code: Option<u16>,
     /// Where it was asked: host and port.
     pub target: String,
+}
+
+impl Probed {
+    /// What callers are told of it; `health` is how the integration is after it.
+    pub(super) fn result(self, provider: &Provider, config: &Config, health: Health) -> CheckResult {
+        CheckResult {
+            ok: self.fault.is_none(),
+            trouble: self.fault.and_then(|fault| trouble(provider, config, fault, self.code, &self.detail)),
+            message: self.message,
+            detail: self.detail,
+            fault: self.fault,
+            latency_ms: self.latency_ms,
+            health,
+        }
+    }
 }
 
 /// What is wrong, while it is being found out.
@@ -308,14 +324,14 @@ fn judged(answer: &Response) -> Result<Right, Wrong> {
     })
 }
 
-/// What is known of a fault of this integration's provider, its values written in.
+/// What is known of a fault of a provider with these settings, their values written in.
 pub(super) fn trouble(
     provider: &Provider,
-    integration: &Integration,
+    config: &Config,
     fault: Fault,
     code: Option<u16>,
     detail: &str,
 ) -> Option<domain::catalogue::Trouble> {
-    let values = integration.config.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect();
+    let values = config.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect();
     provider.trouble(fault, code, detail).map(|trouble| trouble.filled(&values))
 }

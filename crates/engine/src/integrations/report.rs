@@ -46,7 +46,7 @@ impl Engine {
         let trouble = newest.and_then(|entry| {
             let code = entry.details.get("Code").and_then(|code| code.parse().ok());
             let said = entry.details.get("Answer").map(String::as_str).unwrap_or_default();
-            probe::trouble(provider, &integration, entry.fault?, code, said)
+            probe::trouble(provider, &integration.config, entry.fault?, code, said)
         });
         let actions = match &trouble {
             Some(trouble) => trouble

@@ -5,9 +5,10 @@ use domain::{
     IntegrationDraft, IntegrationId, IntegrationState, Permission, Problems,
     api::{ApiError, CheckResult, ErrorCode, LogKind},
     catalogue::{ConnectionKind, is_email},
+    health::Health,
 };
 
-use super::probe::{probe, trouble};
+use super::probe::probe;
 use crate::{Actor, Engine, LiveEvent, Result, error::refused};
 
 impl Engine {
@@ -34,17 +35,8 @@ impl Engine {
         let known = stored.as_ref().map(|row| (&row.integration, &old));
         let checked = self.check_integration(actor.organization, draft, known).await?;
         let probed = probe(&self.inner, &checked.provider, &checked.config, &checked.secrets).await;
-        let meaning =
-            probed.fault.and_then(|fault| checked.provider.trouble(fault, probed.code, &probed.detail)).cloned();
-        Ok(CheckResult {
-            ok: probed.fault.is_none(),
-            message: probed.message,
-            detail: probed.detail,
-            fault: probed.fault,
-            latency_ms: probed.latency_ms,
-            trouble: meaning,
-            health: stored.map_or(domain::health::Health::Unknown, |row| row.integration.health),
-        })
+        let health = stored.map_or(Health::Unknown, |row| row.integration.health);
+        Ok(probed.result(&checked.provider, &checked.config, health))
     }
 
     /// Checks an integration now. The same as a test, by the words of the dashboard.
@@ -95,16 +87,7 @@ impl Engine {
         let probed = self.inner.send_mail(&row, to, "Signalbox test e-mail", &text).await;
         let recorded =
             self.inner.record(row.organization, &row.integration, &provider, &probed, None, LogKind::Send).await;
-        Ok(CheckResult {
-            ok: probed.fault.is_none(),
-            trouble: probed
-                .fault
-                .and_then(|fault| trouble(&provider, &row.integration, fault, probed.code, &probed.detail)),
-            message: probed.message,
-            detail: probed.detail,
-            fault: probed.fault,
-            latency_ms: probed.latency_ms,
-            health: recorded.map_or(row.integration.health, |recorded| recorded.after.health),
-        })
+        let health = recorded.map_or(row.integration.health, |recorded| recorded.after.health);
+        Ok(probed.result(&provider, &row.integration.config, health))
     }
 }

@@ -19,7 +19,7 @@ use domain::{
 use storage::{IntegrationRow, NewAlert, NewFinding, NewLogEntry, Recorded};
 use tokio::sync::Semaphore;
 
-use super::probe::{self, Probed, probe};
+use super::probe::{Probed, probe};
 use crate::{Inner, LiveEvent};
 
 /// Checks of one node at a time.
@@ -117,18 +117,8 @@ impl Inner {
             },
         };
         let recorded = self.record(organization, &row.integration, &provider, &probed, node, kind).await;
-        let trouble = probed
-            .fault
-            .and_then(|fault| probe::trouble(&provider, &row.integration, fault, probed.code, &probed.detail));
-        Some(CheckResult {
-            ok: probed.fault.is_none(),
-            message: probed.message,
-            detail: probed.detail,
-            fault: probed.fault,
-            latency_ms: probed.latency_ms,
-            trouble,
-            health: recorded.map_or(row.integration.health, |recorded| recorded.after.health),
-        })
+        let health = recorded.map_or(row.integration.health, |recorded| recorded.after.health);
+        Some(probed.result(&provider, &row.integration.config, health))
     }
 
     /// Stores a result, of a check or of real work, with all that follows from it. What is not the provider's failing is
