@@ -184,10 +184,11 @@ test("a runbook is ticked off, and members are told", async ({ signedIn: page, g
 test("alerts are acknowledged and resolved, and the sidebar counts them", async ({ signedIn: page, goto, api }) => {
   const name = unique("Alerted");
   const { id } = await api.integration(name, "http://127.0.0.1:9", "/");
-  for (let bad = 0; bad < 3; bad += 1) await api.call("POST", `/api/v1/integrations/${id}/health-check`);
   await goto("/alerts");
+  await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  for (let bad = 0; bad < 3; bad += 1) await api.call("POST", `/api/v1/integrations/${id}/health-check`);
   const alert = page.getByRole("listitem").filter({ hasText: `${name}: ` }).last();
-  await expect(alert).toContainText("Critical");
+  await expect(alert).toContainText("Critical"); // without a reload
   await alert.getByRole("button", { name: /^Acknowledge/ }).click();
   await expect(alert).toContainText("Acknowledged by");
   await alert.getByRole("button", { name: /^Resolve/ }).click();
