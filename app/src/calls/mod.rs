@@ -13,6 +13,7 @@ pub mod inspector;
 pub mod integrations;
 pub mod jobs;
 pub mod members;
+pub mod oauth;
 pub mod overview;
 pub mod preferences;
 pub mod retry_form;

@@ -21,6 +21,8 @@ words! {
         SecretAge = "secret_age",
         /// A connection needs its account's owner to sign in again.
         Reauthenticate = "reauthenticate",
+        /// A connection's consent ends soon.
+        ConsentEnds = "consent_ends",
         /// Work goes through a backup.
         FailedOver = "failed_over",
     }
@@ -77,6 +79,7 @@ impl AlertRule {
             Self::WebhookDisabled => "Webhook disabled",
             Self::SecretAge => "Key older than 90 days",
             Self::Reauthenticate => "Reconnection needed",
+            Self::ConsentEnds => "Consent ends soon",
             Self::FailedOver => "Running on backup",
         }
     }
@@ -88,7 +91,7 @@ impl AlertRule {
             Self::IntegrationSlow | Self::ErrorRate | Self::DeadLetters | Self::WebhookDisabled | Self::FailedOver => {
                 Severity::Warning
             }
-            Self::SecretAge => Severity::Info,
+            Self::SecretAge | Self::ConsentEnds => Severity::Info,
         }
     }
 }

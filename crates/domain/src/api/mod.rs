@@ -9,6 +9,7 @@ mod filters;
 mod inspector;
 mod integrations;
 mod jobs;
+mod oauth;
 mod signature;
 mod views;
 
@@ -30,6 +31,10 @@ pub use integrations::{
     IntegrationQuery, IntegrationSummary, LogEntry, LogKind, LogLevel, LogQuery, RunbookDraft, RunbookStep, SecretMark,
 };
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
+pub use oauth::{
+    Authorization, AuthorizationRequest, Calendar, ConnectionToken, Disconnected, OauthConnection, PermissionMark,
+    Refresh, SyncSettings,
+};
 pub use signature::{SignatureFinding, SignatureQuestion, SignatureScheme, SignatureSlip, SignedWith};
 pub use views::{
     Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,

@@ -27,7 +27,7 @@ use serde_json::Value;
 use storage::{IntegrationRow, SealedSecrets};
 use url::Url;
 
-pub(crate) use probe::{Probed, smtp_server, values};
+pub(crate) use probe::{Probed, Values, smtp_server, values};
 pub(crate) use worker::run;
 
 use crate::{

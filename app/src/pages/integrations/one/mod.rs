@@ -1,5 +1,6 @@
 //! `/integrations/{id}`: one integration. Tabs are in the address (`?tab=`), so that each can be linked to.
 
+pub mod connection;
 mod health;
 pub mod logs;
 mod runbook;
@@ -8,6 +9,7 @@ mod settings;
 use domain::{
     IntegrationState, Permission,
     api::{LogLevel, LogQuery, TimeRange},
+    catalogue::ConnectionKind,
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -18,6 +20,7 @@ use crate::{
         ActOnIntegration, ClearLog, DeleteIntegration, Diagnose, IntegrationScreen, SaveIntegration, SaveRunbook,
         SendTestEmail, Verb, list_logs_in, show_health, show_integration,
     },
+    calls::oauth::show_connection,
     components::{
         field::{FormProblem, Refusal},
         heading::Heading,
@@ -33,14 +36,16 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tab {
     Health,
+    Connection,
     Settings,
     Logs,
     Runbook,
 }
 
 impl Tab {
-    const ALL: [(Self, &'static str, &'static str); 4] = [
+    const ALL: [(Self, &'static str, &'static str); 5] = [
         (Self::Health, "health", "Health"),
+        (Self::Connection, "connection", "Connection"),
         (Self::Settings, "settings", "Settings"),
         (Self::Logs, "logs", "Logs"),
         (Self::Runbook, "runbook", "Runbook"),
@@ -83,6 +88,7 @@ pub fn IntegrationPage() -> AnyView {
         clear: ServerAction::new(),
     };
     report(actions.act);
+    let connecting = connection::Actions::new();
     let ticks = live.ticks(|event| event.is_of("integrations"));
     // A form that is being filled in is not taken away by news: settings are fetched again only after a change of ours.
     let saved = Memo::new(move |seen: Option<&u32>| {
@@ -99,6 +105,18 @@ pub fn IntegrationPage() -> AnyView {
         |asked| async move {
             match asked {
                 Some((id, _)) => show_health(id).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
+    let connection = Resource::new(
+        move || {
+            let fresh = (ticks.get(), live.reopened.get(), connecting.done());
+            (tab.get() == Tab::Connection).then(|| (id.get(), fresh))
+        },
+        |asked| async move {
+            match asked {
+                Some((id, _)) => show_connection(id).await.map(Some),
                 None => Ok(None),
             }
         },
@@ -133,6 +151,11 @@ pub fn IntegrationPage() -> AnyView {
                 Tab::Health => loaded(report, move |report| {
                     report.map(|report| health::tab(&report, &screen.provider, actions.act, actions.diagnose))
                 }),
+                Tab::Connection => loaded(connection, move |connection| {
+                    connection.map(|connection| {
+                        connection::tab(&screen.integration.id.to_string(), &connection, &screen.provider, connecting)
+                    })
+                }),
                 Tab::Settings => settings::tab(&screen, actions.save, actions.mail, actions.delete),
                 Tab::Logs => {
                     let integration = screen.integration;
@@ -158,23 +181,26 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
     let integration = &screen.integration;
     let id = integration.id.to_string();
     let path = format!("/integrations/{id}");
-    let tabs = Tab::ALL.map(|(it, name, title)| {
-        let key = match it {
-            Tab::Settings => Some("e"),
-            Tab::Logs => Some("l"),
-            Tab::Health | Tab::Runbook => None,
-        };
-        view! {
-            <a
-                href=format!("{path}?tab={name}")
-                aria-current=move || (tab.get() == it).then_some("page")
-                aria-keyshortcuts=key
-                data-noscroll=""
-            >
-                {title}
-            </a>
-        }
-    });
+    let is_oauth = screen.provider.connection == ConnectionKind::Oauth;
+    let tabs =
+        Tab::ALL.into_iter().filter(move |(it, ..)| *it != Tab::Connection || is_oauth).map(|(it, name, title)| {
+            let key = match it {
+                Tab::Settings => Some("e"),
+                Tab::Logs => Some("l"),
+                Tab::Connection => Some("c"),
+                Tab::Health | Tab::Runbook => None,
+            };
+            view! {
+                <a
+                    href=format!("{path}?tab={name}")
+                    aria-current=move || (tab.get() == it).then_some("page")
+                    aria-keyshortcuts=key
+                    data-noscroll=""
+                >
+                    {title}
+                </a>
+            }
+        });
     let is_active = integration.state == IntegrationState::Active;
     let button = move |verb: Verb, label: &'static str, name: &'static str, key: Option<&'static str>| {
         view! {
@@ -245,7 +271,7 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
             .map(|at| view! { <p class="notice">{icon("pause")} <span>"In maintenance until " <Time at /></span></p> })}
         <FormProblem refusal=Refusal::of(act) />
         <nav class="tabs" aria-label="Integration">
-            {tabs}
+            {tabs.collect_view()}
         </nav>
     }
     .into_any()

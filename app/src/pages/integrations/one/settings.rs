@@ -20,12 +20,12 @@ pub fn tab(
     mail: ServerAction<SendTestEmail>,
     delete: ServerAction<DeleteIntegration>,
 ) -> AnyView {
-    let IntegrationScreen { integration, provider } = screen;
+    let IntegrationScreen { integration, provider, redirect_uri } = screen;
     let form = IntegrationForm::of(integration);
     let sends_mail = provider.connection == ConnectionKind::Smtp && may(Permission::OperateIntegrations);
     view! {
         <div class="stack-wide page-narrow">
-            {fields::form(provider, form, &integration.secrets, save)}
+            {fields::form(provider, form, &integration.secrets, redirect_uri.as_deref(), save)}
             {sends_mail.then(|| test_email(screen, mail))}
             {may(Permission::WriteIntegrations).then(|| deletion(screen, delete))}
         </div>
