@@ -7,6 +7,7 @@
 mod cold;
 mod dead_letters;
 mod emails;
+mod failover;
 mod filters;
 mod hot;
 mod integrations;
