@@ -235,7 +235,7 @@ macro_rules! write_change {
         .bind(to_json(&$rules))
         .bind(to_json(&board))
         .bind(i64::from(is_turn))
-        .bind(board.look_at(&$rules).map(Timestamp::millis))
+        .bind(board.look_at($rules).map(Timestamp::millis))
         .execute(&mut *$conn)
         .await?;
         if let Some(moved) = moved {

@@ -183,7 +183,7 @@ impl Board {
     /// probes.
     pub fn hear(
         &mut self,
-        rules: &FailoverRules,
+        rules: FailoverRules,
         able: &[IntegrationId],
         of: IntegrationId,
         is_good: bool,
@@ -198,7 +198,7 @@ impl Board {
     }
 
     /// Decides what follows from what is known and from the time.
-    pub fn look(&mut self, rules: &FailoverRules, able: &[IntegrationId], now: Timestamp, share: f64) -> Vec<Turn> {
+    pub fn look(&mut self, rules: FailoverRules, able: &[IntegrationId], now: Timestamp, share: f64) -> Vec<Turn> {
         let mut turns = Vec::new();
         if self.pin.is_some_and(|pin| pin.until.is_some_and(|until| until <= now)) {
             self.pin = None;
@@ -226,7 +226,7 @@ impl Board {
         turns
     }
 
-    fn is_to_be_restored(&self, rules: &FailoverRules, usable: &[IntegrationId], now: Timestamp) -> bool {
+    fn is_to_be_restored(&self, rules: FailoverRules, usable: &[IntegrationId], now: Timestamp) -> bool {
         let primary = self.primary();
         self.waits_for_primary(rules)
             && usable.contains(&primary)
@@ -235,7 +235,7 @@ impl Board {
     }
 
     /// Whether work is to go back to the primary when that is proved.
-    fn waits_for_primary(&self, rules: &FailoverRules) -> bool {
+    fn waits_for_primary(&self, rules: FailoverRules) -> bool {
         let is_automatic = rules.enable_auto_failover && rules.auto_restore && self.pin.is_none();
         is_automatic && !self.is_flapping && self.active != self.primary()
     }
@@ -264,7 +264,7 @@ impl Board {
     }
 
     /// Who failed is probed, and so is the primary while work waits to go back to it.
-    fn plan_probes(&mut self, rules: &FailoverRules, able: &[IntegrationId], now: Timestamp, share: f64) {
+    fn plan_probes(&mut self, rules: FailoverRules, able: &[IntegrationId], now: Timestamp, share: f64) {
         let (primary, waits) = (self.primary(), self.waits_for_primary(rules));
         for member in &mut self.members {
             let is_wanted = able.contains(&member.id) && (member.is_open || (waits && member.id == primary));
@@ -295,7 +295,7 @@ impl Board {
     }
 
     /// When there is something to look at or to probe next, whatever comes in.
-    pub fn look_at(&self, rules: &FailoverRules) -> Option<Timestamp> {
+    pub fn look_at(&self, rules: FailoverRules) -> Option<Timestamp> {
         let probes = self.members.iter().filter_map(|member| {
             let due = member.next_probe_at?;
             Some(member.probing_until.map_or(due, |until| until.max(due)))
@@ -307,7 +307,7 @@ impl Board {
     }
 
     /// Until when work has to wait, because nobody is known to work and results decide.
-    pub fn wait_until(&self, rules: &FailoverRules) -> Option<Timestamp> {
+    pub fn wait_until(&self, rules: FailoverRules) -> Option<Timestamp> {
         let is_gated = rules.enable_auto_failover && self.pin.is_none();
         let active = self.member(self.active).filter(|member| is_gated && member.is_open)?;
         active.probing_until.or(active.next_probe_at)

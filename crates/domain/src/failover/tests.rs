@@ -41,18 +41,18 @@ impl<F: Fn(IntegrationId, i64) -> bool> World<F> {
     fn run(&mut self, ms: i64, every: i64) {
         let end = self.now + ms;
         while self.now < end {
-            if self.now % every == 0 && self.board.wait_until(&self.rules).is_none() {
+            if self.now % every == 0 && self.board.wait_until(self.rules).is_none() {
                 let active = self.board.active;
                 let is_good = (self.works)(active, self.now);
-                let turns = self.board.hear(&self.rules, &self.able, active, is_good, at(self.now), 0.5);
+                let turns = self.board.hear(self.rules, &self.able, active, is_good, at(self.now), 0.5);
                 self.note(turns);
             }
-            if self.board.look_at(&self.rules).is_some_and(|due| due <= at(self.now)) {
-                let turns = self.board.look(&self.rules, &self.able, at(self.now), 0.5);
+            if self.board.look_at(self.rules).is_some_and(|due| due <= at(self.now)) {
+                let turns = self.board.look(self.rules, &self.able, at(self.now), 0.5);
                 self.note(turns);
                 for member in self.board.take_probes(at(self.now)) {
                     let is_good = (self.works)(member, self.now);
-                    let turns = self.board.hear(&self.rules, &self.able, member, is_good, at(self.now), 0.5);
+                    let turns = self.board.hear(self.rules, &self.able, member, is_good, at(self.now), 0.5);
                     self.note(turns);
                 }
             }
@@ -127,10 +127,10 @@ fn when_all_fail_work_waits_where_it_is_and_goes_on_with_the_first_that_works() 
     world.run(20 * MINUTE, SECOND);
     assert_eq!(world.moves().len(), 1, "{:?}", world.moves());
     assert_eq!(world.turned(Turn::AllDown), 1);
-    assert!(world.board.wait_until(&world.rules).is_some());
+    assert!(world.board.wait_until(world.rules).is_some());
     world.run(10 * MINUTE, SECOND);
     assert_eq!((world.board.active, world.turned(Turn::Recovered), world.moves().len()), (id(1), 1, 1));
-    assert!(world.board.wait_until(&world.rules).is_none());
+    assert!(world.board.wait_until(world.rules).is_none());
 }
 
 #[test]
@@ -166,13 +166,13 @@ fn after_too_many_moves_a_person_decides() {
 fn a_probe_has_one_node_and_its_own_deadline() {
     let mut board = Board::new(id(0), &[id(1)], at(0));
     let (rules, able) = (FailoverRules { failover_threshold: 1, ..FailoverRules::default() }, [id(0), id(1)]);
-    board.hear(&rules, &able, id(0), false, at(0), 0.5);
+    board.hear(rules, &able, id(0), false, at(0), 0.5);
     assert_eq!(board.active, id(1));
     assert!(board.take_probes(at(29_999)).is_empty(), "it rests for thirty seconds");
     assert_eq!(board.take_probes(at(30_000)), [id(0)]);
     assert!(board.take_probes(at(39_999)).is_empty(), "somebody probes it");
     assert_eq!(board.take_probes(at(40_000)), [id(0)], "whoever did is gone");
-    board.hear(&rules, &able, id(0), false, at(41_000), 0.5);
+    board.hear(rules, &able, id(0), false, at(41_000), 0.5);
     assert_eq!(board.member(id(0)).unwrap().next_probe_at, Some(at(101_000)), "twice as long");
 }
 
@@ -184,7 +184,7 @@ fn rests_grow_to_five_minutes_and_vary_by_a_fifth() {
         let mut now = at(0);
         let mut rests = Vec::new();
         for _ in 0..13 {
-            board.hear(&rules, &[id(0)], id(0), false, now, share);
+            board.hear(rules, &[id(0)], id(0), false, now, share);
             let next = board.member(id(0)).unwrap().next_probe_at.unwrap();
             rests.push(next.since_ms(now) / SECOND);
             now = next;
@@ -202,7 +202,7 @@ fn who_cannot_be_used_is_left_and_never_chosen() {
     world.run(MINUTE, SECOND);
     assert_eq!(world.board.active, id(2));
     world.able = vec![id(1)];
-    let turns = world.board.look(&world.rules, &world.able, at(world.now), 0.5);
+    let turns = world.board.look(world.rules, &world.able, at(world.now), 0.5);
     assert!(matches!(turns[..], [Turn::Moved { to, .. }] if to == id(1)), "{turns:?}");
 }
 
@@ -259,7 +259,7 @@ proptest! {
         world.rules.failover_threshold = threshold;
         world.run(60 * MINUTE, SECOND);
         prop_assert!(world.moves().len() <= 1);
-        let turns = world.board.look(&world.rules, &world.able, at(world.now), share);
+        let turns = world.board.look(world.rules, &world.able, at(world.now), share);
         prop_assert!(turns.is_empty());
     }
 
@@ -271,7 +271,7 @@ proptest! {
         let (rules, able) = (FailoverRules::default(), [id(0), id(1)]);
         for (index, (first, is_good)) in results.into_iter().enumerate() {
             let now = at(i64::try_from(index).unwrap() * 20 * SECOND);
-            board.hear(&rules, &able, id(u8::from(!first)), is_good, now, 0.5);
+            board.hear(rules, &able, id(u8::from(!first)), is_good, now, 0.5);
             prop_assert_eq!(board.active, id(1));
         }
     }

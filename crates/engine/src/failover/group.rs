@@ -38,7 +38,7 @@ impl Inner {
             let Some(row) = self.store.failover_of(organization, member).await? else { return Ok(()) };
             let why = probed.message.clone();
             self.change_board(organization, row.id, why, move |row, board, now, share| {
-                board.hear(&row.rules, &row.able(), member, is_good, now, share)
+                board.hear(row.rules, &row.able(), member, is_good, now, share)
             })
             .await
             .map(drop)
@@ -65,7 +65,7 @@ impl Inner {
         id: FailoverId,
     ) -> storage::Result<Option<(FailoverRow, FailoverChange)>> {
         self.change_board(organization, id, String::new(), |row, board, now, share| {
-            board.look(&row.rules, &row.able(), now, share)
+            board.look(row.rules, &row.able(), now, share)
         })
         .await
     }
@@ -78,7 +78,7 @@ impl Inner {
     ) -> storage::Result<Vec<IntegrationId>> {
         let changed = self
             .change_board(organization, id, String::new(), |row, board, now, share| {
-                let turns = board.look(&row.rules, &row.able(), now, share);
+                let turns = board.look(row.rules, &row.able(), now, share);
                 board.take_probes(now);
                 turns
             })

@@ -1,7 +1,7 @@
 //! What is shown of a group, and what keeps a member from doing the work.
 
 use domain::{
-    IntegrationId, OrganizationId,
+    IntegrationId, OrganizationId, Permission,
     api::{Failover, FailoverMember, Integration},
     catalogue::Fault,
     failover::{Board, FailoverRules, MemberStatus},
@@ -9,7 +9,7 @@ use domain::{
 };
 use storage::{FailoverRow, IntegrationRow, Seat};
 
-use crate::{Engine, Inner, Result, error::refused, integrations};
+use crate::{Actor, Engine, Inner, Result, error::refused, integrations};
 
 impl Engine {
     pub(super) async fn failover_view(&self, organization: OrganizationId, id: IntegrationId) -> Result<Failover> {
@@ -50,6 +50,26 @@ impl Engine {
             warnings,
             version: row.version,
         })
+    }
+
+    /// Who could stand in for an integration, by name: of the same channel, and in no other group.
+    pub async fn failover_candidates(&self, actor: &Actor, id: IntegrationId) -> Result<Vec<(IntegrationId, String)>> {
+        actor.require(Permission::ReadIntegrations)?;
+        let organization = actor.organization;
+        let own = self.find_integration(organization, id).await?.integration;
+        let channel_of = |provider: &str| self.inner.providers.provider(provider).and_then(|it| it.channel.clone());
+        let Some(channel) = channel_of(&own.provider) else { return Ok(Vec::new()) };
+        let store = &self.inner.store;
+        let group = store.failover_of(organization, id).await.map_err(refused)?;
+        let taken = store.failover_members(organization).await.map_err(refused)?;
+        let is_free = |candidate: IntegrationId| {
+            let is_ours = group.as_ref().is_some_and(|group| group.board.member(candidate).is_some());
+            candidate != id && (is_ours || taken.iter().all(|(member, _)| *member != candidate))
+        };
+        let all = store.integrations(organization, self.now()).await.map_err(refused)?;
+        let fitting =
+            all.into_iter().filter(|one| is_free(one.id) && channel_of(&one.provider).as_ref() == Some(&channel));
+        Ok(fitting.map(|one| (one.id, one.name)).collect())
     }
 
     fn member_view(&self, row: &FailoverRow, id: IntegrationId, found: Option<Integration>) -> FailoverMember {

@@ -41,7 +41,7 @@ impl Inner {
         let row = self.store.integration(organization, chosen, now).await?;
         let row = row.filter(|row| row.integration.state == IntegrationState::Active);
         if let (Some(group), Some(row)) = (&group, &row)
-            && let Some(until) = group.board.wait_until(&group.rules)
+            && let Some(until) = group.board.wait_until(group.rules)
         {
             let primary = group.name(group.board.primary());
             return Ok(Some(Way::Wait {

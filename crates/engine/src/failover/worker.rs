@@ -38,7 +38,7 @@ async fn turn(inner: &Arc<Inner>, seen: &mut HashMap<OrganizationId, i64>) -> st
         match tell(inner, organization, &moved).await {
             Ok(()) => inner.store.tell_failover_move(organization, moved.id).await?,
             Err(error) => {
-                tracing::warn!(detail = error.detail, move.id = %moved.id, "a move is told to webhooks later")
+                tracing::warn!(detail = error.detail, move.id = %moved.id, "a move is told to webhooks later");
             }
         }
     }

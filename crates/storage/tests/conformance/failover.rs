@@ -161,7 +161,7 @@ conformance! {
             let count = |row: &FailoverRow| {
                 let mut board = row.board.clone();
                 let rules = FailoverRules { failover_threshold: 100, ..row.rules };
-                board.hear(&rules, &row.able(), id(10), false, at(1), 0.5);
+                board.hear(rules, &row.able(), id(10), false, at(1), 0.5);
                 Some(FailoverChange::of(board))
             };
             store.change_failover(organization, row.id, None, at(1), count).await.unwrap();
@@ -174,7 +174,7 @@ conformance! {
         // Nineteen of nineteen say nothing yet; the twentieth opens the circuit.
         assert_eq!((after.version, after.board.member(id(10)).unwrap().failures), (1, 20));
         assert!(after.board.member(id(10)).unwrap().is_open);
-        let due = after.board.look_at(&after.rules).unwrap();
+        let due = after.board.look_at(after.rules).unwrap();
         assert!(fresh.store.due_failovers(due.plus_ms(-1)).await.unwrap().is_empty());
         assert_eq!(fresh.store.due_failovers(due).await.unwrap(), [(organization, row.id)]);
         assert!(fresh.store.change_failover(organization, row.id, None, at(2), |_| None).await.unwrap().is_none());
