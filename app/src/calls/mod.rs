@@ -8,6 +8,7 @@ pub mod dead_letters;
 pub mod deliveries;
 pub mod event_types;
 pub mod events;
+pub mod failover;
 pub mod filters;
 pub mod inspector;
 pub mod integrations;

@@ -25,6 +25,10 @@ words! {
         ConsentEnds = "consent_ends",
         /// Work goes through a backup.
         FailedOver = "failed_over",
+        /// Work moves between primary and backup too often.
+        FailoverFlapping = "failover_flapping",
+        /// Neither primary nor backup works.
+        AllDown = "all_down",
     }
 
     /// How much it matters.
@@ -81,16 +85,21 @@ impl AlertRule {
             Self::Reauthenticate => "Reconnection needed",
             Self::ConsentEnds => "Consent ends soon",
             Self::FailedOver => "Running on backup",
+            Self::FailoverFlapping => "Failover moves too often",
+            Self::AllDown => "Primary and backup down",
         }
     }
 
     /// How much it matters.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::IntegrationDown | Self::Reauthenticate => Severity::Critical,
-            Self::IntegrationSlow | Self::ErrorRate | Self::DeadLetters | Self::WebhookDisabled | Self::FailedOver => {
-                Severity::Warning
-            }
+            Self::IntegrationDown | Self::Reauthenticate | Self::AllDown => Severity::Critical,
+            Self::IntegrationSlow
+            | Self::ErrorRate
+            | Self::DeadLetters
+            | Self::WebhookDisabled
+            | Self::FailedOver
+            | Self::FailoverFlapping => Severity::Warning,
             Self::SecretAge | Self::ConsentEnds => Severity::Info,
         }
     }

@@ -11,6 +11,7 @@ mod connection;
 pub mod delivery;
 mod durations;
 mod event_type;
+pub mod failover;
 mod filter;
 pub mod health;
 mod ids;
@@ -33,8 +34,9 @@ pub use durations::{duration_percentile_ms, duration_slot};
 pub use event_type::{Category, EventPattern, EventType, is_event_type_name};
 pub use filter::{Condition, Filter, Operator};
 pub use ids::{
-    AlertId, ApiKeyId, AuditId, DeliveryId, EmailId, EmailTemplateId, EventId, IdError, InspectorRequestId,
-    IntegrationId, JobId, LogEntryId, MemberId, NodeId, OrganizationId, PublicId, SourceId, WebhookId,
+    AlertId, ApiKeyId, AuditId, DeliveryId, EmailId, EmailTemplateId, EventId, FailoverId, FailoverMoveId, IdError,
+    InspectorRequestId, IntegrationId, JobId, LogEntryId, MemberId, NodeId, OrganizationId, PublicId, SourceId,
+    WebhookId,
 };
 pub use integration::{IntegrationDraft, IntegrationState, IntegrationStatus, SECRET_AGE_DAYS, SecretSource};
 pub use options::{DeliveryOptions, Retention};

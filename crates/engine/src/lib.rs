@@ -18,6 +18,7 @@ mod email;
 mod error;
 mod event_types;
 mod events;
+mod failover;
 pub mod http;
 mod inspector;
 mod integrations;
@@ -360,6 +361,7 @@ impl Engine {
         inner.workers.spawn(alerts::notify(Arc::clone(inner)));
         inner.workers.spawn(email::run(Arc::clone(inner)));
         inner.workers.spawn(oauth::run(Arc::clone(inner)));
+        inner.workers.spawn(failover::run(Arc::clone(inner)));
         inner.workers.spawn(retention::run(Arc::clone(inner)));
         inner.workers.spawn(follow_routing(Arc::clone(inner)));
         inner.workers.spawn(listen(Arc::clone(inner)));

@@ -22,8 +22,8 @@ use super::{
     pages, problem, request, unsubscribe,
     v1::{
         alerts, api_keys, audit, catalogue, dead_letters, deliveries, email_templates, emails, event_types, events,
-        inspector, integrations, jobs, me, members, oauth as connections, overview, replays, retention, retry_policy,
-        sources, suppressions, webhooks,
+        failover, inspector, integrations, jobs, me, members, oauth as connections, overview, replays, retention,
+        retry_policy, sources, suppressions, webhooks,
     },
 };
 
@@ -111,6 +111,12 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ReadIntegrations, routes!(connections::calendars)))
         .routes(needs(P::WriteIntegrations, routes!(connections::disconnect)))
         .routes(needs(P::UseConnections, routes!(connections::token)))
+        .routes(needs(P::ReadIntegrations, routes!(failover::show)))
+        .routes(needs(P::WriteIntegrations, routes!(failover::put)))
+        .routes(needs(P::OperateIntegrations, routes!(failover::trigger)))
+        .routes(needs(P::OperateIntegrations, routes!(failover::restore)))
+        .routes(needs(P::WriteIntegrations, routes!(failover::make_primary)))
+        .routes(needs(P::ReadIntegrations, routes!(failover::history)))
         .routes(needs(P::ReadIntegrations, routes!(alerts::list)))
         .routes(needs(P::OperateIntegrations, routes!(alerts::acknowledge)))
         .routes(needs(P::OperateIntegrations, routes!(alerts::snooze)))

@@ -148,6 +148,8 @@ async fn other_organizations(app: &App) {
             Some("runbook") => json!({"steps": []}),
             Some("reveal") => json!({"password": "x"}),
             Some("snooze") => json!({"minutes": 60}),
+            Some("failover") => json!({"enable_auto_failover": false}),
+            Some("trigger" | "restore" | "make-primary") => json!({"reason": "Ours", "to_integration_id": integration}),
             _ if path.contains("/v1/integrations") => json!({"name": "Taken"}),
             _ if path.contains("/email-templates") => json!({"name": "Taken", "subject": "s", "text": "t"}),
             _ => json!({"name": "Taken", "url": receiver.url, "events": ["*"]}),

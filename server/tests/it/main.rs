@@ -15,6 +15,7 @@ mod dead_letters;
 mod emails;
 mod events;
 mod exports;
+mod failover;
 mod harness;
 mod inspector;
 mod integrations;

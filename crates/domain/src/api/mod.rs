@@ -4,6 +4,7 @@ mod alerts;
 mod dead_letters;
 mod emails;
 mod error;
+mod failover;
 mod figures;
 mod filters;
 mod inspector;
@@ -23,6 +24,7 @@ pub use emails::{
     RenderedEmail, Suppression, SuppressionDraft, SuppressionReason,
 };
 pub use error::{ApiError, ErrorCode};
+pub use failover::{Failover, FailoverMember, FailoverMove, FailoverMoveQuery};
 pub use figures::{DayTries, FailingWebhook, FailureGroup, Failures, HourFigures, Overview, TryFigures};
 pub use filters::{CodeClass, TimeRange};
 pub use inspector::InspectorResponse;

@@ -92,7 +92,7 @@ impl Inner {
     }
 
     /// Probes an integration and stores what was found. `node` is given when it had taken the check.
-    pub(super) async fn check_health(
+    pub(crate) async fn check_health(
         self: &Arc<Self>,
         row: IntegrationRow,
         node: Option<NodeId>,
@@ -191,6 +191,9 @@ impl Inner {
         };
         match self.store.record_finding(organization, new).await {
             Ok(recorded) => {
+                if recorded.is_some() {
+                    self.hear_of_member(organization, integration.id, probed, is_work).await;
+                }
                 self.live.send(organization, LiveEvent::Integrations);
                 if recorded.is_some_and(|recorded| recorded.alerts_changed) {
                     self.live.send(organization, LiveEvent::Alerts);

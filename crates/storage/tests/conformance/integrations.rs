@@ -18,7 +18,7 @@ use crate::{
     conformance,
 };
 
-fn integration(number: i64) -> Integration {
+pub(crate) fn integration(number: i64) -> Integration {
     Integration {
         id: id(number),
         kind: IntegrationType::Email,
@@ -58,7 +58,7 @@ pub(crate) async fn stored(fresh: &Fresh, organization: OrganizationId, number: 
     new.id
 }
 
-async fn created(fresh: &Fresh, organization: OrganizationId, integration: &Integration) {
+pub(crate) async fn created(fresh: &Fresh, organization: OrganizationId, integration: &Integration) {
     let sealed = Some(vec![1, 2, 3]);
     let new =
         fresh.store.create_integration(organization, integration.clone(), sealed, audit("integration.created", 1));

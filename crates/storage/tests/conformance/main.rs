@@ -8,6 +8,7 @@ mod cold;
 mod connections;
 mod dead_letters;
 mod emails;
+mod failover;
 mod filters;
 mod hot;
 mod integrations;

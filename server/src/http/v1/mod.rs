@@ -13,6 +13,7 @@ pub mod email_templates;
 pub mod emails;
 pub mod event_types;
 pub mod events;
+pub mod failover;
 pub mod inspector;
 pub mod integrations;
 pub mod jobs;
