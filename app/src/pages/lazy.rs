@@ -19,6 +19,12 @@ use super::{
     api::Api,
     dead_letters::DeadLetters,
     deliveries::{Deliveries, one::Delivery},
+    emails::{
+        Emails,
+        one::EmailPage,
+        suppressions::Suppressions,
+        templates::{TemplatePage, Templates},
+    },
     events::{Events, one::Event},
     inspector::Inspector,
     integrations::{Integrations, new::NewIntegration, one::IntegrationPage},
@@ -123,6 +129,16 @@ pub enum Services {
 pub enum Admin {
     /// `/inspector`
     Inspector,
+    /// `/emails`
+    Emails,
+    /// `/emails/{id}`
+    Email,
+    /// `/emails/templates`
+    EmailTemplates,
+    /// `/emails/templates/{id}`, or `new`
+    EmailTemplate,
+    /// `/emails/suppressions`
+    Suppressions,
     /// `/api`
     Api,
     /// `/settings`
@@ -190,6 +206,11 @@ fn services(page: Services) -> Shown {
 fn admin(page: Admin) -> Shown {
     Ok(match page {
         Admin::Inspector => Inspector(),
+        Admin::Emails => Emails(),
+        Admin::Email => EmailPage(),
+        Admin::EmailTemplates => Templates(),
+        Admin::EmailTemplate => TemplatePage(),
+        Admin::Suppressions => Suppressions(),
         Admin::Api => Api(),
         Admin::Settings => Settings(),
     })
@@ -240,7 +261,7 @@ pub async fn fetch(path: &str) -> bool {
         ["deliveries" | "events", ..] => __preload_traffic().await,
         ["dead-letters" | "jobs"] => __preload_triage().await,
         ["integrations" | "logs" | "alerts", ..] => __preload_services().await,
-        ["inspector" | "api" | "settings"] => __preload_admin().await,
+        ["inspector" | "api" | "settings"] | ["emails", ..] => __preload_admin().await,
         _ => Ok(()),
     };
     fetched.is_ok()

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Permission,
+    IntegrationId, Permission,
     api::{CheckResult, SecretMark},
     catalogue::{Choice, Field, FieldKind, Provider, validate_config},
     human_ms,
@@ -14,7 +14,7 @@ use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*, task::spawn_local}
 use crate::{
     calls::integrations::{IntegrationForm, SaveIntegration, regenerate_secret, reveal_secret},
     components::{
-        field::{FieldError, FormProblem, Refusal},
+        field::{FieldError, FormProblem, Refusal, SelectField},
         icon::icon,
         toast::Toasts,
     },
@@ -50,11 +50,12 @@ pub fn result(found: &CheckResult) -> AnyView {
     .into_any()
 }
 
-/// The form of `provider`; `marks` are the secrets that are stored.
+/// The form of `provider`; `marks` are the secrets that are stored, `others` what it can depend on.
 pub fn form(
     provider: &Provider,
     form: IntegrationForm,
     marks: &BTreeMap<String, SecretMark>,
+    others: Vec<(IntegrationId, String)>,
     save: ServerAction<SaveIntegration>,
 ) -> AnyView {
     let refusal = Refusal::of(save);
@@ -92,6 +93,8 @@ pub fn form(
         }
     });
     let cancel = if form.id.is_empty() { "/integrations".to_owned() } else { format!("/integrations/{}", form.id) };
+    let parents = others.into_iter().map(|(id, name)| (id.to_string(), name));
+    let parents = std::iter::once((String::new(), "Nothing".to_owned())).chain(parents).collect();
     let tried = move || save.value().get().and_then(Result::ok).flatten().map(|found| result(&found));
     view! {
         <ActionForm action=save attr:class="card form" attr:novalidate=true on:submit:capture=check>
@@ -113,6 +116,15 @@ pub fn form(
                     "10 to 86400 seconds.",
                     refusal,
                 )}
+                <SelectField
+                    label="Depends on"
+                    name="depends_on"
+                    post_as="form[depends_on]"
+                    value=form.depends_on.clone()
+                    options=parents
+                    hint="While that one is down, nobody is told that this one is."
+                />
+                <FieldError refusal name="depends_on" />
             </details>
             <label class="check">
                 <input type="checkbox" class="checkbox" name="form[active]" value="true" checked=form.active />

@@ -1,12 +1,17 @@
 //! `/integrations/new`: choosing a provider, then its form.
 
-use domain::catalogue::{Category, Provider};
+use domain::{
+    IntegrationId,
+    catalogue::{Category, Provider},
+};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::fields;
 use crate::{
-    calls::integrations::{IntegrationForm, ProviderChoice, SaveIntegration, list_providers, show_provider},
+    calls::integrations::{
+        IntegrationForm, ProviderChoice, SaveIntegration, list_others, list_providers, show_provider,
+    },
     components::{heading::Heading, icon::icon, loaded::loaded},
 };
 
@@ -20,7 +25,7 @@ pub fn NewIntegration() -> AnyView {
         move || chosen.get(),
         |id| async move {
             match id {
-                Some(id) => show_provider(id).await.map(Some),
+                Some(id) => Ok(Some((show_provider(id).await?, list_others().await?))),
                 None => Ok(None),
             }
         },
@@ -41,7 +46,7 @@ pub fn NewIntegration() -> AnyView {
             {loaded(
                 provider,
                 move |provider| match provider {
-                    Some(provider) => configure(&provider, save),
+                    Some((provider, others)) => configure(&provider, others, save),
                     None => loaded(providers, move |providers| choose(providers, search)),
                 },
             )}
@@ -103,7 +108,11 @@ fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
     .into_any()
 }
 
-fn configure(provider: &Provider, save: ServerAction<SaveIntegration>) -> AnyView {
+fn configure(
+    provider: &Provider,
+    others: Vec<(IntegrationId, String)>,
+    save: ServerAction<SaveIntegration>,
+) -> AnyView {
     let form = IntegrationForm::blank(provider);
     view! {
         <div class="stack-wide page-narrow">
@@ -118,7 +127,7 @@ fn configure(provider: &Provider, save: ServerAction<SaveIntegration>) -> AnyVie
                     .clone()
                     .map(|url| view! { <p><a class="link" href=url target="_blank" rel="noreferrer">"How to set it up"</a></p> })}
             </div>
-            {fields::form(provider, form, &std::collections::BTreeMap::new(), save)}
+            {fields::form(provider, form, &std::collections::BTreeMap::new(), others, save)}
         </div>
     }
     .into_any()
