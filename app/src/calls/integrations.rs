@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    IntegrationDraft, IntegrationState,
+    IntegrationDraft, IntegrationId, IntegrationState,
     api::{
-        Alert, CheckResult, Diagnosis, DiagnosisKind, HealthReport, Integration, IntegrationSummary, LogEntry,
-        LogQuery, Page, TimeRange,
+        Alert, CheckResult, Diagnosis, DiagnosisKind, EmailUsage, HealthReport, Integration, IntegrationSummary,
+        LogEntry, LogQuery, Page, TimeRange,
     },
     catalogue::{Field, FieldKind, IntegrationType, Provider},
 };
@@ -99,14 +99,17 @@ pub struct ProviderScreen {
     pub provider: Provider,
     /// What has to be registered there, when it is connected by OAuth.
     pub redirect_uri: Option<String>,
+    /// What an integration of it can depend on, by name.
+    pub others: Vec<(IntegrationId, String)>,
 }
 
 /// One provider.
 #[server(prefix = "/_ui", endpoint = "integrations/provider", input = Json)]
 pub async fn show_provider(id: String) -> Result<ProviderScreen, CallError> {
-    let (engine, _) = ssr::caller()?;
+    let (engine, actor) = ssr::caller()?;
     let provider = engine.provider(&id)?;
-    Ok(ProviderScreen { provider: provider.as_ref().clone(), redirect_uri: engine.redirect_uri(provider) })
+    let (redirect_uri, others) = (engine.redirect_uri(provider), others(&engine, &actor).await?);
+    Ok(ProviderScreen { provider: provider.as_ref().clone(), redirect_uri, others })
 }
 
 /// An integration with its provider.
@@ -118,6 +121,10 @@ pub struct IntegrationScreen {
     pub provider: Provider,
     /// What has to be registered there, when it is connected by OAuth.
     pub redirect_uri: Option<String>,
+    /// What it has sent, if it sends e-mails.
+    pub usage: Option<EmailUsage>,
+    /// What it can depend on: all others, by name.
+    pub others: Vec<(IntegrationId, String)>,
 }
 
 /// One integration.
@@ -125,9 +132,23 @@ pub struct IntegrationScreen {
 pub async fn show_integration(id: String) -> Result<IntegrationScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let integration = engine.integration(&actor, ssr::id(&id, "Integration")?).await?;
-    let provider = engine.provider(&integration.provider)?;
-    let redirect_uri = engine.redirect_uri(provider);
-    Ok(IntegrationScreen { provider: provider.as_ref().clone(), redirect_uri, integration })
+    let provider = engine.provider(&integration.provider)?.clone();
+    let usage = if provider.connection == domain::catalogue::ConnectionKind::Smtp {
+        Some(engine.email_usage(&actor, integration.id).await?)
+    } else {
+        None
+    };
+    let mut others = others(&engine, &actor).await?;
+    others.retain(|(id, _)| *id != integration.id);
+    let redirect_uri = engine.redirect_uri(&provider);
+    Ok(IntegrationScreen { provider: provider.as_ref().clone(), redirect_uri, integration, usage, others })
+}
+
+/// Integrations that another one can depend on, by name.
+#[cfg(feature = "ssr")]
+async fn others(engine: &engine::Engine, actor: &engine::Actor) -> Result<Vec<(IntegrationId, String)>, CallError> {
+    let all = engine.integrations(actor, &domain::api::IntegrationQuery::default()).await?;
+    Ok(all.into_iter().map(|integration| (integration.id, integration.name)).collect())
 }
 
 /// All about its health.
@@ -165,6 +186,8 @@ pub struct IntegrationForm {
     pub secrets: BTreeMap<String, String>,
     /// Seconds between two checks.
     pub check_interval_s: String,
+    /// The integration without which it cannot work; empty for none.
+    pub depends_on: String,
     /// Whether it is used.
     pub active: bool,
 }
@@ -185,7 +208,7 @@ impl IntegrationForm {
             secrets: given.map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
             // What is no number is no interval either, and refused in the same words.
             check_interval_s: self.check_interval_s.trim().parse().unwrap_or_default(),
-            depends_on: None,
+            depends_on: self.depends_on.parse().ok(),
             state: if self.active { IntegrationState::Active } else { IntegrationState::Disabled },
             version: self.version.parse().ok(),
         }
@@ -214,6 +237,7 @@ impl IntegrationForm {
             provider: integration.provider.clone(),
             name: integration.name.clone(),
             check_interval_s: integration.check_interval_s.to_string(),
+            depends_on: integration.depends_on.map(|id| id.to_string()).unwrap_or_default(),
             active: integration.state == IntegrationState::Active,
             ..Self::default()
         };
@@ -266,8 +290,7 @@ pub async fn save_integration(
         None => None,
     };
     let provider = engine.provider(stored.as_ref().map_or(&form.provider, |stored| &stored.provider))?;
-    let mut draft = form.draft(provider);
-    draft.depends_on = stored.and_then(|stored| stored.depends_on);
+    let draft = form.draft(provider);
     if then == "try" {
         return Ok(Some(engine.test_draft(&actor, id, draft).await?));
     }

@@ -6,6 +6,7 @@ pub mod api_keys;
 pub mod audit;
 pub mod dead_letters;
 pub mod deliveries;
+pub mod emails;
 pub mod event_types;
 pub mod events;
 pub mod failover;

@@ -19,6 +19,12 @@ use super::{
     api::Api,
     dead_letters::DeadLetters,
     deliveries::{Deliveries, one::Delivery},
+    emails::{
+        Emails,
+        one::EmailPage,
+        suppressions::Suppressions,
+        templates::{TemplatePage, Templates},
+    },
     events::{Events, one::Event},
     inspector::Inspector,
     integrations::{Integrations, new::NewIntegration, one::IntegrationPage},
@@ -130,6 +136,16 @@ pub enum Service {
 pub enum Admin {
     /// `/inspector`
     Inspector,
+    /// `/emails`
+    Emails,
+    /// `/emails/{id}`
+    Email,
+    /// `/emails/templates`
+    EmailTemplates,
+    /// `/emails/templates/{id}`, or `new`
+    EmailTemplate,
+    /// `/emails/suppressions`
+    Suppressions,
     /// `/api`
     Api,
     /// `/settings`
@@ -203,6 +219,11 @@ fn service(page: Service) -> Shown {
 fn admin(page: Admin) -> Shown {
     Ok(match page {
         Admin::Inspector => Inspector(),
+        Admin::Emails => Emails(),
+        Admin::Email => EmailPage(),
+        Admin::EmailTemplates => Templates(),
+        Admin::EmailTemplate => TemplatePage(),
+        Admin::Suppressions => Suppressions(),
         Admin::Api => Api(),
         Admin::Settings => Settings(),
     })
@@ -255,7 +276,7 @@ pub async fn fetch(path: &str) -> bool {
         ["dead-letters" | "jobs"] => __preload_triage().await,
         ["integrations", _] => __preload_service().await,
         ["integrations" | "logs" | "alerts"] => __preload_services().await,
-        ["inspector" | "api" | "settings"] => __preload_admin().await,
+        ["inspector" | "api" | "settings"] | ["emails", ..] => __preload_admin().await,
         _ => Ok(()),
     };
     fetched.is_ok()

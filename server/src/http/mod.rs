@@ -6,6 +6,7 @@
 mod auth;
 mod body;
 mod docs;
+mod email_frames;
 mod export;
 mod health;
 mod inspect;

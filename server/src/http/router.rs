@@ -17,7 +17,7 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Shared,
     auth::{needs, signed_in},
-    docs, health, inspect, live, oauth,
+    docs, email_frames, health, inspect, live, oauth,
     openapi::{self, at},
     pages, problem, request, unsubscribe,
     v1::{
@@ -98,6 +98,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::OperateIntegrations, routes!(integrations::maintenance)))
         .routes(needs(P::OperateIntegrations, routes!(integrations::runbook)))
         .routes(needs(P::ReadIntegrations, routes!(integrations::health)))
+        .routes(needs(P::ReadIntegrations, routes!(integrations::usage)))
         .routes(needs(P::ReadSecrets, routes!(integrations::reveal)))
         .routes(needs(P::ReadIntegrations, routes!(integrations::logs)))
         .routes(needs(P::WriteIntegrations, routes!(integrations::clear_logs)))
@@ -198,6 +199,7 @@ pub fn router(shared: Shared) -> Router {
         .route("/connect/{token}", get(oauth::show_link).post(oauth::follow_link))
         // The page that is open in a browser
         .route("/_ui/live", live::route())
+        .merge(email_frames::router())
         // Operators: probes and scrapers, from inside the network
         .route("/livez", get(health::live))
         .route("/readyz", get(health::ready))

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    Permission,
+    IntegrationId, Permission,
     api::{CheckResult, SecretMark},
     catalogue::{Choice, Field, FieldKind, Provider, validate_config},
     human_ms,
@@ -15,7 +15,7 @@ use super::one::connection::redirect_uri;
 use crate::{
     calls::integrations::{IntegrationForm, SaveIntegration, regenerate_secret, reveal_secret},
     components::{
-        field::{FieldError, FormProblem, Refusal},
+        field::{FieldError, FormProblem, Refusal, SelectField},
         icon::icon,
         toast::Toasts,
     },
@@ -52,12 +52,13 @@ pub fn result(found: &CheckResult) -> AnyView {
 }
 
 /// The form of `provider`; `marks` are the secrets that are stored, `redirect` what has to be registered there when it is
-/// connected by OAuth.
+/// connected by OAuth, `others` what it can depend on.
 pub fn form(
     provider: &Provider,
     form: IntegrationForm,
     marks: &BTreeMap<String, SecretMark>,
     redirect: Option<&str>,
+    others: Vec<(IntegrationId, String)>,
     save: ServerAction<SaveIntegration>,
 ) -> AnyView {
     let refusal = Refusal::of(save);
@@ -105,6 +106,8 @@ pub fn form(
     let (try_label, save_label) =
         if is_oauth { ("Test OAuth Flow", "Save Configuration") } else { ("Test Connection", "Save") };
     let (then, then_label) = if is_oauth { ("connect", "Save & Connect") } else { ("test", "Test & Save") };
+    let parents = others.into_iter().map(|(id, name)| (id.to_string(), name));
+    let parents = std::iter::once((String::new(), "Nothing".to_owned())).chain(parents).collect();
     let tried = move || save.value().get().and_then(Result::ok).flatten().map(|found| result(&found));
     view! {
         <ActionForm action=save attr:class="card form" attr:novalidate=true on:submit:capture=check>
@@ -126,6 +129,15 @@ pub fn form(
                     "10 to 86400 seconds.",
                     refusal,
                 )}
+                <SelectField
+                    label="Depends on"
+                    name="depends_on"
+                    post_as="form[depends_on]"
+                    value=form.depends_on.clone()
+                    options=parents
+                    hint="While that one is down, nobody is told that this one is."
+                />
+                <FieldError refusal name="depends_on" />
             </details>
             <label class="check">
                 <input type="checkbox" class="checkbox" name="form[active]" value="true" checked=form.active />

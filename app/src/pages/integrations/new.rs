@@ -106,7 +106,7 @@ fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
 }
 
 fn configure(screen: &ProviderScreen, save: ServerAction<SaveIntegration>) -> AnyView {
-    let ProviderScreen { provider, redirect_uri } = screen;
+    let ProviderScreen { provider, redirect_uri, others } = screen;
     let form = IntegrationForm::blank(provider);
     view! {
         <div class="stack-wide page-narrow">
@@ -121,7 +121,14 @@ fn configure(screen: &ProviderScreen, save: ServerAction<SaveIntegration>) -> An
                     .clone()
                     .map(|url| view! { <p><a class="link" href=url target="_blank" rel="noreferrer">"How to set it up"</a></p> })}
             </div>
-            {fields::form(provider, form, &std::collections::BTreeMap::new(), redirect_uri.as_deref(), save)}
+            {fields::form(
+                provider,
+                form,
+                &std::collections::BTreeMap::new(),
+                redirect_uri.as_deref(),
+                others.clone(),
+                save,
+            )}
         </div>
     }
     .into_any()

@@ -20,8 +20,9 @@ pub use dead_letters::{
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
 };
 pub use emails::{
-    Email, EmailDraft, EmailPreviewRequest, EmailQuery, EmailState, EmailTemplate, EmailTemplateDraft, MAX_EMAIL_BODY,
-    RenderedEmail, Suppression, SuppressionDraft, SuppressionReason,
+    Email, EmailDetail, EmailDraft, EmailPreviewRequest, EmailQuery, EmailState, EmailStep, EmailStepKind,
+    EmailTemplate, EmailTemplateDraft, EmailUsage, MAX_EMAIL_BODY, RenderedEmail, Suppression, SuppressionDraft,
+    SuppressionQuery, SuppressionReason,
 };
 pub use error::{ApiError, ErrorCode};
 pub use failover::{Failover, FailoverMember, FailoverMove, FailoverMoveQuery};
