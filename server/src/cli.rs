@@ -15,7 +15,7 @@ use domain::{
     api::{ApiError, ApiKeyDraft, ErrorCode, EventDraft, MemberDraft},
 };
 use engine::{
-    Engine, Origin, Setup, SystemClock, SystemEntropy,
+    Engine, Origin, Rekeyed, Setup, SystemClock, SystemEntropy,
     http::{Client, ClientConfig, Guard, Request},
     secrets::Secret,
 };
@@ -101,6 +101,9 @@ struct AdminCreate {
 enum Keys {
     /// Create an API key and print it, this once. On SQLite the server must not run meanwhile.
     Create(KeysCreate),
+    /// Seal everything with the first of several master keys, and make sure of it. On PostgreSQL the servers go on; on SQLite
+    /// the server does it by itself when it is started with both keys.
+    RotateMaster,
 }
 
 #[derive(Debug, Args)]
@@ -174,6 +177,7 @@ pub async fn run(Cli { flags, command }: Cli) -> Result<(), Box<dyn Error>> {
         }
         Command::Admin(Admin::Create(create)) => create_admin(&config, create).await,
         Command::Keys(Keys::Create(create)) => create_key(&config, create).await,
+        Command::Keys(Keys::RotateMaster) => rotate_master(&config).await,
         Command::Events(Events::Send(send)) => send_event(&config, send).await,
         Command::Openapi | Command::Bench(_) | Command::Config(_) => {
             unreachable!("answered above, without a valid configuration")
@@ -262,6 +266,17 @@ async fn create_key(config: &Config, create: KeysCreate) -> Result<(), Box<dyn E
     };
     engine.stop(GRACE).await;
     print(&outcome?.key)
+}
+
+async fn rotate_master(config: &Config) -> Result<(), Box<dyn Error>> {
+    let engine = open(config).await?;
+    let told = |column: &str, count: u64| drop(writeln!(io::stderr(), "{column}: {count} sealed anew"));
+    let outcome = engine.rotate_master(told).await;
+    engine.stop(GRACE).await;
+    let Rekeyed { key, resealed, verified } = outcome?;
+    print(&format!(
+        "{resealed} secrets were sealed anew. All {verified} are sealed with the key {key}; the other keys can be removed."
+    ))
 }
 
 async fn send_event(config: &Config, send: EventsSend) -> Result<(), Box<dyn Error>> {

@@ -30,6 +30,7 @@ mod metrics;
 mod oauth;
 mod overview;
 mod paging;
+mod rekey;
 mod replays;
 mod retention;
 mod retry_policy;
@@ -64,6 +65,7 @@ use ipnet::IpNet;
 pub use live::{LiveEvent, LiveMessage};
 pub use metrics::Metrics;
 pub use oauth::{Callback, ConnectPage, Finished, Sent, Unfinished};
+pub use rekey::Rekeyed;
 pub use replays::Replayed;
 pub use sessions::{NewSession, Origin};
 pub use setup::{Bootstrap, Setup};
@@ -367,6 +369,8 @@ impl Engine {
         inner.workers.spawn(listen(Arc::clone(inner)));
         if inner.store.is_shared() {
             inner.workers.spawn(deliver::heartbeat(Arc::clone(inner)));
+        } else if inner.keyring.has_old_keys() {
+            inner.workers.spawn(rekey::run(Arc::clone(inner)));
         }
     }
 

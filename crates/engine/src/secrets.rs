@@ -28,6 +28,9 @@ const WEBHOOK_SECRET_BYTES: usize = 24;
 const KEY_ID_BYTES: usize = 4;
 /// Bytes of a nonce.
 const NONCE_BYTES: usize = 24;
+/// Where the store keeps what was sealed with each of its keys, and what that says.
+const CHECKS: &str = "key_check";
+const CHECK: &str = "signalbox";
 
 /// A text that is not printed, and leaves memory with its owner.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
@@ -51,33 +54,37 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// The operator's key, from which everything sealed depends.
+/// The operator's key, from which everything sealed depends. While it is changed there are several: the first seals, all open.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub struct MasterKey([u8; 32]);
+pub struct MasterKey(Vec<[u8; 32]>);
 
 impl MasterKey {
-    /// Reads base64 of 32 bytes.
+    /// Reads base64 of 32 bytes; several with white space or commas between them.
     pub fn parse(text: &str) -> Option<Self> {
-        let bytes = BASE64_STANDARD.decode(text.trim()).ok()?;
-        Some(Self(bytes.try_into().ok()?))
+        let texts = text.split(|c: char| c.is_whitespace() || c == ',').filter(|text| !text.is_empty());
+        let keys: Option<Vec<[u8; 32]>> =
+            texts.map(|text| BASE64_STANDARD.decode(text).ok()?.try_into().ok()).collect();
+        keys.filter(|keys| !keys.is_empty()).map(Self)
     }
 
     /// A new one.
     pub fn generate(entropy: &dyn Entropy) -> Self {
         let mut key = [0; 32];
         entropy.fill(&mut key);
-        Self(key)
+        Self(vec![key])
     }
 
     /// As [`Self::parse`] reads it.
     pub fn to_text(&self) -> Secret {
-        Secret(BASE64_STANDARD.encode(self.0))
+        let texts: Vec<_> = self.0.iter().map(|key| BASE64_STANDARD.encode(key)).collect();
+        Secret(texts.join("\n"))
     }
+}
 
-    fn id(&self) -> [u8; KEY_ID_BYTES] {
-        let digest = Sha256::digest(self.0);
-        [digest[0], digest[1], digest[2], digest[3]]
-    }
+/// What names a key in what it has sealed.
+fn key_id(key: &[u8; 32]) -> [u8; KEY_ID_BYTES] {
+    let digest = Sha256::digest(key);
+    [digest[0], digest[1], digest[2], digest[3]]
 }
 
 impl fmt::Debug for MasterKey {
@@ -91,33 +98,68 @@ impl fmt::Debug for MasterKey {
 #[error("a stored secret cannot be opened")]
 pub struct Sealed;
 
-/// Seals and opens what is stored.
+/// Seals with one key, and opens with any that it has.
 pub struct Keyring {
-    id: [u8; KEY_ID_BYTES],
-    cipher: XChaCha20Poly1305,
+    /// The first one seals. Never empty.
+    keys: Vec<([u8; KEY_ID_BYTES], XChaCha20Poly1305)>,
 }
 
 impl Keyring {
-    /// A keyring of one key.
+    /// The keys of an operator.
     pub fn new(key: &MasterKey) -> Self {
-        Self { id: key.id(), cipher: XChaCha20Poly1305::new(&key.0.into()) }
+        Self { keys: key.0.iter().map(|key| (key_id(key), XChaCha20Poly1305::new(key.into()))).collect() }
     }
 
-    /// A keyring for this store: refuses a key that is not the one its secrets were sealed with.
+    /// The key that seals, as people may know it: hexadecimal.
+    pub(crate) fn name(&self) -> String {
+        self.keys[0].0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// Whether there are keys that only open.
+    pub(crate) fn has_old_keys(&self) -> bool {
+        self.keys.len() > 1
+    }
+
+    /// Whether `sealed` was sealed with the key that seals now.
+    pub(crate) fn is_current(&self, sealed: &[u8]) -> bool {
+        sealed.starts_with(&self.keys[0].0)
+    }
+
+    /// A keyring for this store: refuses if a key is missing that its secrets may be sealed with. The store keeps a text sealed
+    /// with each such key; that of a key that is new here is added before anything else is sealed with it.
     pub(crate) async fn open_store(store: &Store, key: &MasterKey, entropy: &dyn Entropy) -> Result<Self, StartError> {
-        const CHECK: &str = "signalbox";
         let keyring = Self::new(key);
-        let fresh = BASE64_STANDARD.encode(keyring.seal(entropy, "meta", "key_check", Uuid::nil(), CHECK));
-        let stored = store.meta_or_insert("key_check", fresh).await?;
-        let opened = BASE64_STANDARD.decode(stored).map_err(|_| Sealed);
-        match opened.and_then(|sealed| keyring.open("meta", "key_check", Uuid::nil(), &sealed)) {
-            Ok(check) if check.expose() == CHECK => Ok(keyring),
-            _ => Err(StartError::Key(
+        let stored = store.meta_or_insert(CHECKS, keyring.check(entropy)).await?;
+        let opens = |text: &str| {
+            let sealed = BASE64_STANDARD.decode(text).map_err(|_| Sealed);
+            let opened = sealed.and_then(|sealed| Ok((keyring.open("meta", CHECKS, Uuid::nil(), &sealed)?, sealed)));
+            opened.ok().filter(|(check, _)| check.expose() == CHECK).map(|(_, sealed)| sealed)
+        };
+        let opened: Option<Vec<_>> = stored.split_whitespace().map(opens).collect();
+        let Some(opened) = opened else {
+            return Err(StartError::Key(
                 "The master key is not the one that this database's secrets were encrypted with. Give the right one in \
-                 SIGNALBOX_MASTER_KEY, or restore the file master.key in the data folder."
+                 SIGNALBOX_MASTER_KEY, or restore the file master.key in the data folder. While keys are changed, both are \
+                 needed."
                     .to_owned(),
-            )),
+            ));
+        };
+        if !opened.iter().any(|sealed| keyring.is_current(sealed)) {
+            let both = format!("{stored} {}", keyring.check(entropy));
+            store.set_meta(CHECKS, stored, both).await?;
         }
+        Ok(keyring)
+    }
+
+    /// Notes that nothing is sealed any more with keys that only open.
+    pub(crate) async fn forget_old_keys(&self, store: &Store, entropy: &dyn Entropy) -> storage::Result<()> {
+        let fresh = self.check(entropy);
+        let stored = store.meta_or_insert(CHECKS, fresh.clone()).await?;
+        store.set_meta(CHECKS, stored, fresh).await
+    }
+
+    fn check(&self, entropy: &dyn Entropy) -> String {
+        BASE64_STANDARD.encode(self.seal(entropy, "meta", CHECKS, Uuid::nil(), CHECK))
     }
 
     /// Seals `plain` for one place: key id, nonce, box.
@@ -125,11 +167,11 @@ impl Keyring {
         let mut nonce = [0; NONCE_BYTES];
         entropy.fill(&mut nonce);
         let aad = place(table, column, row);
-        let sealed = self
-            .cipher
+        let (id, cipher) = &self.keys[0];
+        let sealed = cipher
             .encrypt(&XNonce::from(nonce), Payload { msg: plain.as_bytes(), aad: aad.as_bytes() })
             .expect("XChaCha20-Poly1305 refuses only messages beyond 256 GB");
-        [&self.id[..], &nonce[..], &sealed[..]].concat()
+        [&id[..], &nonce[..], &sealed[..]].concat()
     }
 
     /// Opens what [`Self::seal`] made for the same place.
@@ -137,11 +179,9 @@ impl Keyring {
         let (id, rest) = sealed.split_at_checked(KEY_ID_BYTES).ok_or(Sealed)?;
         let (nonce, sealed) = rest.split_at_checked(NONCE_BYTES).ok_or(Sealed)?;
         let nonce: [u8; NONCE_BYTES] = nonce.try_into().map_err(|_| Sealed)?;
-        if id != self.id {
-            return Err(Sealed);
-        }
+        let (_, cipher) = self.keys.iter().find(|(own, _)| own == id).ok_or(Sealed)?;
         let aad = place(table, column, row);
-        let plain = self.cipher.decrypt(&XNonce::from(nonce), Payload { msg: sealed, aad: aad.as_bytes() });
+        let plain = cipher.decrypt(&XNonce::from(nonce), Payload { msg: sealed, aad: aad.as_bytes() });
         String::from_utf8(plain.map_err(|_| Sealed)?).map(Secret).map_err(|_| Sealed)
     }
 }
@@ -210,6 +250,23 @@ mod tests {
             assert!(keyring.open("webhook_secrets", "secret", row, &sealed[..index]).is_err());
         }
         assert_eq!(MasterKey::parse(key.to_text().expose()).unwrap().0, key.0);
+    }
+
+    #[test]
+    fn the_first_of_several_keys_seals_and_all_open() {
+        let entropy = SeededEntropy::new(4);
+        let (old, new) = (MasterKey::generate(&entropy), MasterKey::generate(&entropy));
+        let both = MasterKey::parse(&format!("{}, {}", new.to_text().expose(), old.to_text().expose())).unwrap();
+        let (ring, row) = (Keyring::new(&both), Uuid::from_u128(7));
+        let before = Keyring::new(&old).seal(&entropy, "t", "c", row, "x");
+        let after = ring.seal(&entropy, "t", "c", row, "x");
+        assert!(!ring.is_current(&before) && ring.is_current(&after) && ring.has_old_keys());
+        for sealed in [&before, &after] {
+            assert_eq!(ring.open("t", "c", row, sealed).unwrap().expose(), "x");
+        }
+        assert!(Keyring::new(&old).open("t", "c", row, &after).is_err());
+        assert!(Keyring::new(&new).open("t", "c", row, &after).is_ok());
+        assert!(MasterKey::parse("").is_none() && MasterKey::parse("AAAA,").is_none());
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod organizations;
 mod replays;
 mod retention;
 mod routes;
+mod sealed;
 pub mod seed;
 mod sessions;
 mod sources;
@@ -61,6 +62,7 @@ pub use organizations::OrganizationRow;
 pub use replays::{EditedEvent, QueuedDelivery};
 pub use retention::{Bookmark, Grain, OldLetter, PRUNED, Pruned};
 pub use routes::{RouteRow, SecretRow};
+pub use sealed::{SEALED, Sealed, SealedPlace};
 pub use sessions::{NewSession, SessionRow};
 pub use sources::SourceRemoval;
 pub use wake::{Listener, Wake};
@@ -114,6 +116,15 @@ impl Store {
             let value: String =
                 sqlx::query_scalar("select value from meta where name = $1").bind(name).fetch_one(&mut *conn).await?;
             Ok(value)
+        })
+    }
+
+    /// Changes what the installation keeps under `name`; `Stale` when it is not `seen` any more.
+    pub async fn set_meta(&self, name: &'static str, seen: String, value: String) -> Result<()> {
+        db::writing!(self, conn => {
+            let done = sqlx::query("update meta set value = $3 where name = $1 and value = $2")
+                .bind(name).bind(&seen).bind(&value).execute(&mut *conn).await?;
+            if done.rows_affected() == 0 { Err(StoreError::Stale) } else { Ok(()) }
         })
     }
 }

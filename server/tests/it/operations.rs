@@ -1,11 +1,12 @@
 //! What operators rely on: probes, figures, request ids, headers, compression.
 
 use http::Method;
-use serde_json::json;
+use serde_json::{Value, json};
+use server::lifecycle::Server;
 
 use crate::{
     database::Database,
-    harness::{App, text},
+    harness::{ADMIN, App, PATIENCE, client, config, text},
     on_each_database,
     receiver::Receiver,
 };
@@ -61,4 +62,62 @@ async fn not_ready_without_a_database() {
     assert_eq!(reply.header("retry-after"), "1");
     assert!(reply.refused(503).detail.contains("Nothing was stored"));
     app.end().await;
+}
+
+/// A key of 32 bytes that are all the same.
+fn key(byte: &str) -> String {
+    byte.repeat(43) + "="
+}
+
+/// The master key is changed while the server runs; nothing is lost, and a key that is needed is asked for.
+async fn rotate(database: Database) {
+    let start = async |keys: String| {
+        let mut config = config(&database);
+        config.master_key = Some(keys);
+        Server::start(&config).await
+    };
+    let (old, new) = (key("A"), key("E"));
+    let server = start(old.clone()).await.unwrap();
+    let ask = |server: &Server, method: Method, path: &str| {
+        client().request(method, format!("http://{}{path}", server.address)).bearer_auth(ADMIN)
+    };
+    let webhook = json!({
+        "name": "W", "url": "http://127.0.0.1:9/x", "events": ["*"], "headers": [{"name": "X-Key", "value": "canary"}],
+    });
+    let made = ask(&server, Method::POST, "/api/v1/webhooks").json(&webhook).send().await.unwrap();
+    let made: Value = serde_json::from_str(&made.text().await.unwrap()).unwrap();
+    let (id, secret) = (text(&made["id"]), text(&made["secret"]));
+    server.stop().await;
+
+    assert!(start(new.clone()).await.is_err(), "the old key is needed still");
+    let server = start(format!("{new} {old}")).await.unwrap();
+    if server.store.is_shared() {
+        let done = server.engine.rotate_master(|_, _| ()).await.unwrap();
+        assert_eq!((done.resealed, done.verified), (2, 2), "headers and a secret");
+        assert_eq!(server.engine.rotate_master(|_, _| ()).await.unwrap().resealed, 0);
+    } else {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while server.store.meta_or_insert("key_check", String::new()).await.unwrap().contains(' ') {
+            assert!(tokio::time::Instant::now() < deadline, "the server does not do it by itself");
+            tokio::task::yield_now().await;
+        }
+    }
+    server.stop().await;
+
+    assert!(start(old).await.is_err(), "nothing is sealed with it any more");
+    let server = start(new).await.unwrap();
+    let shown = ask(&server, Method::GET, &format!("/api/v1/webhooks/{id}/secret")).send().await.unwrap();
+    let shown: Value = serde_json::from_str(&shown.text().await.unwrap()).unwrap();
+    assert_eq!(text(&shown["secret"]), secret);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_master_key_is_changed_on_sqlite() {
+    rotate(Database::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_master_key_is_changed_on_postgres() {
+    rotate(Database::postgres()).await;
 }
