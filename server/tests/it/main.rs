@@ -23,6 +23,7 @@ mod live;
 mod mail;
 mod openapi;
 mod operations;
+mod outside;
 mod process;
 mod receiver;
 mod receivers;
