@@ -70,8 +70,7 @@ test("what did not arrive is found by its state and its recipient", async ({ sig
   await expect(page.getByRole("list", { name: "Steps" })).toContainText("Bounced");
 
   // An address that does not exist gets nothing more, until somebody says otherwise.
-  await page.goBack();
-  await page.getByRole("link", { name: "Suppressions" }).click();
+  await goto("/emails/suppressions");
   const gone = row(page, "reply-550+list@example.com");
   await expect(gone).toContainText("Bounced");
   await expect(gone).toContainText("550 5.1.1 No such user here");
