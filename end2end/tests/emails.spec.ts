@@ -12,9 +12,6 @@ const test = base.extend<{ smtp: Smtp }>({
   },
 });
 
-/** What the tests' own look into a frame that may run nothing comes to. */
-const LOOKED_INTO_A_FRAME = /console: Blocked script execution in '(about:blank|.*\/_ui\/)/;
-
 const heading = (page: Page) => page.getByRole("heading", { level: 1 });
 
 /** An e-mail integration that sends through `smtp`. */
@@ -31,8 +28,7 @@ async function sender(api: Api, smtp: Smtp): Promise<string> {
   return (await api.call<{ id: string }>("POST", "/api/v1/integrations", draft)).id;
 }
 
-test("an e-mail appears as it is sent, and shows what the server replied", async ({ signedIn: page, goto, api, smtp, faults }) => {
-  faults.expect(LOOKED_INTO_A_FRAME);
+test("an e-mail appears as it is sent, and shows what the server replied", async ({ signedIn: page, goto, api, smtp }) => {
   const integration_id = await sender(api, smtp);
   const to = `${unique("ada").replace(" ", "-")}@example.com`;
   await goto("/");
@@ -70,12 +66,11 @@ test("what did not arrive is found by its state and its recipient", async ({ sig
   await page.getByLabel("Recipient").fill("reply-550+list@example.com");
   await page.keyboard.press("Enter");
   await expect(row(page, "reply-450+list@example.com")).toBeHidden();
-  await page.getByRole("link", { name: "reply-550+list@example.com" }).click();
+  await page.getByRole("link", { name: "reply-550+list@example.com", exact: true }).click();
   await expect(page.getByRole("list", { name: "Steps" })).toContainText("Bounced");
 
   // An address that does not exist gets nothing more, until somebody says otherwise.
-  await page.goBack();
-  await page.getByRole("link", { name: "Suppressions" }).click();
+  await goto("/emails/suppressions");
   const gone = row(page, "reply-550+list@example.com");
   await expect(gone).toContainText("Bounced");
   await expect(gone).toContainText("550 5.1.1 No such user here");
@@ -102,14 +97,13 @@ test("an address is suppressed by hand, found, and nothing is sent to it", async
   await page.keyboard.press("Enter");
   await expect(row(page, "left@example.com")).toContainText("Added by hand");
   await api.call("POST", "/api/v1/emails", { to: "left@example.com", subject: "s", text: "t" });
-  await page.getByRole("link", { name: "left@example.com" }).click();
+  await page.getByRole("link", { name: "left@example.com", exact: true }).click();
   await expect(row(page, "left@example.com")).toContainText("Suppressed");
   expect(smtp.messages).toEqual([]);
 });
 
 test("a template shows what a recipient would see, and what is wrong in which line", async ({ signedIn: page, goto, api, faults }) => {
   faults.expect(/422.*email-templates/);
-  faults.expect(LOOKED_INTO_A_FRAME);
   const name = unique("interview");
   await goto("/emails/templates");
   await page.keyboard.press("n");

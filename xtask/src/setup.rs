@@ -14,7 +14,8 @@ use std::{fs, path::Path, process::Command};
 const WASM: &str = "wasm32-unknown-unknown";
 const NODE_MAJOR: u32 = 20;
 const CARGO_DENY: &str = "0.20.2";
-const PYTHON_VERIFIERS: [&str; 2] = ["standardwebhooks==1.1.0", "svix==2.9.1"];
+/// What verifies our signatures, and an S3 that verifies them too.
+const PYTHON_PACKAGES: [&str; 3] = ["standardwebhooks==1.1.0", "svix==2.9.1", "moto[iam,s3,server]==5.2.5"];
 
 /// Brings everything that is needed, or says what a person has to do.
 pub fn install(tests: bool, check: bool) -> Outcome<()> {
@@ -29,9 +30,10 @@ pub fn install(tests: bool, check: bool) -> Outcome<()> {
                 find("python3").is_some() && quietly(Command::new("python3").args(["-c", "import ensurepip"])).is_ok(),
             ),
         ])?;
+        postfix()?;
         npm(&root().join("end2end"))?;
         chromium()?;
-        python_verifiers()?;
+        python_packages()?;
     }
     if check {
         cargo_deny()?;
@@ -61,6 +63,16 @@ fn apt(packages: &[(&str, bool)]) -> Outcome<()> {
             .args(missing),
     )?;
     Ok(())
+}
+
+/// A mail server that tests start with settings of their own. The package is told to configure and to start none.
+fn postfix() -> Outcome<()> {
+    let is_there = find("postfix").is_some() || Path::new("/usr/sbin/postfix").exists();
+    if !is_there && is_root() && find("debconf-set-selections").is_some() {
+        let answer = "echo postfix postfix/main_mailer_type select No configuration | debconf-set-selections";
+        quietly(Command::new("sh").args(["-c", answer]))?;
+    }
+    apt(&[("postfix", is_there)])
 }
 
 fn node() -> Outcome<()> {
@@ -139,20 +151,20 @@ fn chromium() -> Outcome<()> {
     Ok(fs::write(installed, "")?)
 }
 
-/// The published Python verifiers, in an environment of their own: Debian's Python refuses packages from elsewhere.
-fn python_verifiers() -> Outcome<()> {
+/// Published Python packages that tests stand on, in an environment of their own: Debian's Python refuses packages from elsewhere.
+fn python_packages() -> Outcome<()> {
     let folder = target().join("python");
-    let installed = folder.join(PYTHON_VERIFIERS.join("-").replace("==", "-"));
+    let installed = folder.join(PYTHON_PACKAGES.join("-").replace("==", "-").replace(['[', ']', ','], "-"));
     if installed.exists() {
         return Ok(());
     }
-    let packages = PYTHON_VERIFIERS.join(" and ");
+    let packages = PYTHON_PACKAGES.join(", ");
     say(&format!("installing the Python packages {packages} into {}, some seconds", folder.display()));
     quietly(Command::new("python3").args(["-m", "venv", "--clear"]).arg(&folder))?;
     quietly(
         Command::new(folder.join("bin/pip"))
             .args(["install", "--quiet", "--disable-pip-version-check"])
-            .args(PYTHON_VERIFIERS),
+            .args(PYTHON_PACKAGES),
     )?;
     Ok(fs::write(installed, "")?)
 }

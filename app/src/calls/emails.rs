@@ -1,4 +1,8 @@
 //! E-mails, their templates, and addresses to which nothing is sent.
+#![cfg_attr(
+    feature = "ssr",
+    expect(clippy::unused_async, reason = "server functions are async, and a preview stores nothing")
+)]
 
 use std::collections::BTreeMap;
 

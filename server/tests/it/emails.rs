@@ -4,9 +4,11 @@ use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{App, rows, text},
+    database::Database,
+    harness::{App, client, rows, text},
     mail::MailServer,
     on_each_database,
+    process::Process,
 };
 
 on_each_database!(
@@ -17,23 +19,24 @@ on_each_database!(
     unsubscribing_takes_one_click,
     providers_report,
     html_is_shown_in_a_frame_that_may_nothing,
+    a_spent_limit_puts_off,
 );
 
 async fn integration(app: &App, server: &MailServer, provider: &str, secrets: Value) -> String {
     text(&app.post("/api/v1/integrations", server.integration(provider, &secrets)).expect(201).await["id"])
 }
 
-async fn sent(app: &App, draft: Value) -> Value {
+pub(crate) async fn sent(app: &App, draft: Value) -> Value {
     app.post("/api/v1/emails", draft).expect(202).await
 }
 
 /// A short e-mail to an address.
-fn note(to: &str) -> Value {
+pub(crate) fn note(to: &str) -> Value {
     json!({"to": to, "subject": "Note", "text": "A note"})
 }
 
 /// Waits until an e-mail is in one of these states.
-async fn until(app: &App, email: &Value, states: &[&str]) -> Value {
+pub(crate) async fn until(app: &App, email: &Value, states: &[&str]) -> Value {
     let path = format!("/api/v1/emails/{}", text(&email["id"]));
     let deadline = tokio::time::Instant::now() + crate::harness::PATIENCE;
     loop {
@@ -280,4 +283,107 @@ async fn html_is_shown_in_a_frame_that_may_nothing(app: &App) {
     assert_eq!((shown.status.as_u16(), &*shown.body), (200, "<p>&lt;Ada&gt; [at]"));
     assert_eq!(shown.header("content-security-policy"), policy);
     assert_eq!(post("html=%7B%25+if").await.status, 204, "the frame keeps what it shows");
+}
+
+/// A limit that is spent is no failure: what is over it waits, and a test is told how long.
+async fn a_spent_limit_puts_off(app: &App) {
+    let mut server = MailServer::start().await;
+    let mut draft = server.integration("smtp", &json!({}));
+    draft["config"]["rate_limit_hour"] = json!(100);
+    let id = text(&app.post("/api/v1/integrations", draft).expect(201).await["id"]);
+    // The hour may end while this runs; then there is room again. The limit of the hour that ended was kept none the less.
+    let hour = || domain::Timestamp::from_millis(app.server.engine.now().millis().div_euclid(3_600_000) * 3_600_000);
+    let began = hour();
+    for number in 0..100 {
+        sent(app, note(&format!("r{number}@example.com"))).await;
+    }
+    for _ in 0..100 {
+        server.message().await;
+    }
+    let usage = app.get(format!("/api/v1/integrations/{id}/usage")).expect(200).await;
+    let over = sent(app, note("over@example.com")).await;
+    if hour() != began {
+        return;
+    }
+    assert_eq!((&usage["hour"], &usage["hour_limit"]), (&json!(100), &json!(100)));
+    let path = format!("/api/v1/emails/{}", text(&over["id"]));
+    let deadline = tokio::time::Instant::now() + crate::harness::PATIENCE;
+    let waiting = loop {
+        let shown = app.get(&path).expect(200).await;
+        if shown["fault"] == "rate_limited" {
+            break shown;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{shown}");
+        tokio::task::yield_now().await;
+    };
+    let told = |words: &Value| {
+        let seconds = words.as_str().unwrap().strip_prefix("Rate limit exceeded. Retry in ").unwrap();
+        seconds.strip_suffix(" seconds.").unwrap().parse::<u32>().unwrap()
+    };
+    assert!((1..=3_600).contains(&told(&waiting["detail"])));
+    let next = domain::Timestamp::from_millis(began.millis() + 3_600_000);
+    assert_eq!(
+        (&waiting["state"], &waiting["tries"], &waiting["next_try_at"]),
+        (&json!("queued"), &json!(0), &json!(next.to_string()))
+    );
+    assert_eq!(waiting["steps"], json!([]), "it was not tried");
+    let test = app.post(format!("/api/v1/integrations/{id}/test-email"), json!({"to": "us@example.com"}));
+    let test = test.expect(200).await;
+    assert_eq!((&test["ok"], &test["fault"]), (&json!(false), &json!("rate_limited")));
+    assert!((1..=3_600).contains(&told(&test["message"])), "{test}");
+    assert_eq!(app.get(format!("/api/v1/integrations/{id}")).expect(200).await["health"], "healthy");
+}
+
+/// The process is killed while the mail server has the whole message and says nothing: whether it arrived is not known. It is
+/// sent again only if whoever wrote it allows that, and is marked.
+async fn killed_while_it_was_handed_over(database: &Database) {
+    let mut server = MailServer::start().await;
+    let mut process = Process::serve(database).await;
+    let client = client();
+    let ask = async |process: &Process, method: Method, path: &str, body: Option<&Value>| {
+        let request = client.request(method, format!("{}{path}", process.url)).bearer_auth(crate::harness::ADMIN);
+        let request = if let Some(body) = body { request.json(body) } else { request };
+        let answer = request.send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json::<Value>().await.unwrap()
+    };
+    let draft = server.integration("smtp", &json!({}));
+    ask(&process, Method::POST, "/api/v1/integrations", Some(&draft)).await;
+    let once = ask(&process, Method::POST, "/api/v1/emails", Some(&note("hang+once@example.com"))).await;
+    let mut allowed = note("hang+again@example.com");
+    allowed["allow_duplicate"] = json!(true);
+    let again = ask(&process, Method::POST, "/api/v1/emails", Some(&allowed)).await;
+    for _ in 0..2 {
+        server.message().await;
+    }
+    process.signal("KILL").await;
+    process.child.wait().await.unwrap();
+
+    let process = Process::serve(database).await;
+    let repeated = server.message().await;
+    assert_eq!(repeated["to"], json!(["hang+again@example.com"]), "the other one is not sent again");
+    let words = text(&repeated["text"]);
+    assert!(words.contains(&format!("Message-ID: <{}@example.com>", text(&again["id"]))), "under the same id: {words}");
+    let shown = ask(&process, Method::GET, &format!("/api/v1/emails/{}", text(&again["id"])), None).await;
+    assert_eq!((&shown["possibly_duplicated"], &shown["tries"]), (&json!(true), &json!(2)), "{shown}");
+    let deadline = tokio::time::Instant::now() + crate::harness::PATIENCE;
+    loop {
+        let shown = ask(&process, Method::GET, &format!("/api/v1/emails/{}", text(&once["id"])), None).await;
+        if shown["state"] == "failed" {
+            assert_eq!((&shown["possibly_sent"], &shown["next_try_at"]), (&json!(true), &Value::Null), "{shown}");
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{shown}");
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_it_was_handed_over_sqlite() {
+    killed_while_it_was_handed_over(&Database::sqlite()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn killed_while_it_was_handed_over_postgres() {
+    killed_while_it_was_handed_over(&Database::postgres()).await;
 }

@@ -1,12 +1,17 @@
 //! Integrations over HTTP: forms and their words, health from real answers, alerts told once, logs.
 
+use std::time::Duration;
+
 use domain::Role;
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
-    harness::{App, rows, text},
+    database::Database,
+    harness::{ADMIN, App, client, rows, text},
+    mail::MailServer,
     on_each_database,
+    process::Process,
     receiver::{Receiver, hanging, refusing},
 };
 
@@ -312,4 +317,51 @@ async fn the_tools_of_troubleshooting(app: &App) {
     assert_eq!(set, settings);
     assert_eq!(app.get("/api/v1/alert-settings").expect(200).await, settings);
     app.put("/api/v1/alert-settings", json!({"emails": ["nobody"]})).refused(422).await;
+}
+
+/// However many nodes there are: a check happens once per interval, and an outage is one alert and one e-mail.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn three_nodes_check_once_and_tell_once() {
+    let database = Database::postgres();
+    let mut nodes = Vec::new();
+    for _ in 0..3 {
+        nodes.push(Process::serve(&database).await);
+    }
+    let client = client();
+    let ask = async |node: usize, method: Method, path: &str, body: Value| {
+        let url = format!("{}{path}", nodes[node].url);
+        let answer = client.request(method, url).bearer_auth(ADMIN).json(&body).send().await.unwrap();
+        assert!(answer.status().is_success(), "{path}: {}", answer.status());
+        answer.json::<Value>().await.unwrap()
+    };
+    let (mut mail, mut provider) = (MailServer::start().await, Receiver::start().await);
+    let mut sender = mail.integration("smtp", &json!({}));
+    sender["check_interval_s"] = json!(86_400);
+    let sender = text(&ask(0, Method::POST, "/api/v1/integrations", sender).await["id"]);
+    let told = json!({"emails": ["ops@example.com"], "slack": false, "reminder_minutes": 0, "muted": []});
+    ask(1, Method::PUT, "/api/v1/alert-settings", told).await;
+    provider.script(&[503; 3]);
+    let mut payroll = api("Payroll", &provider.url, "/ok");
+    payroll["check_interval_s"] = json!(10);
+    ask(2, Method::POST, "/api/v1/integrations", payroll).await;
+
+    // The first check is at once, the second in its turn. From then on there is a pause: half the interval while it is suspect.
+    let mut checked = Vec::new();
+    for _ in 0..5 {
+        provider.hit().await;
+        checked.push(tokio::time::Instant::now());
+    }
+    for pair in checked[1..].windows(2) {
+        assert!(pair[1] - pair[0] > Duration::from_secs(4), "two checks at a time: {checked:?}");
+    }
+    for words in ["[Critical] Payroll", "[Resolved] Payroll"] {
+        let message = mail.message().await;
+        assert_eq!(message["to"], json!(["ops@example.com"]));
+        assert!(message["text"].as_str().unwrap().contains(words), "{message}");
+    }
+    let path = format!("/api/v1/integrations/{sender}/test-email");
+    ask(1, Method::POST, &path, json!({"to": "us@example.com"})).await;
+    assert_eq!(mail.message().await["to"], json!(["us@example.com"]), "nobody was told twice");
+    assert!(rows(&ask(0, Method::GET, "/api/v1/alerts", Value::Null).await).is_empty());
+    assert_eq!(rows(&ask(2, Method::GET, "/api/v1/alerts?state=resolved", Value::Null).await).len(), 1);
 }

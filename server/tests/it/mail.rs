@@ -44,6 +44,11 @@ impl MailServer {
         said
     }
 
+    /// Where it listens on 127.0.0.1.
+    pub(crate) fn port(&self) -> u64 {
+        self.port
+    }
+
     /// The next message that it has in full.
     pub(crate) async fn message(&mut self) -> Value {
         self.says("message").await

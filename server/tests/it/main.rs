@@ -26,6 +26,7 @@ mod oauth;
 mod oauth_server;
 mod openapi;
 mod operations;
+mod outside;
 mod process;
 mod receiver;
 mod receivers;

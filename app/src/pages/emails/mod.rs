@@ -1,6 +1,7 @@
 //! `/emails`: what was sent to whom and what became of it, by filters that live in the address.
 
 pub mod one;
+mod preview;
 pub mod suppressions;
 pub mod templates;
 
@@ -19,7 +20,7 @@ use crate::{
         icon::icon,
         loaded::loaded,
         pager::pager,
-        status::{Tone, email_status, status},
+        status::{Tone, count, email_status, status},
     },
     live::{Live, LiveEvent},
     time::Time,
@@ -138,7 +139,7 @@ fn row(email: Email) -> AnyView {
                 {(has_failed && !email.detail.is_empty())
                     .then(|| view! { <span class="sub muted clamp break">{email.detail}</span> })}
             </td>
-            <td class="num">{email.tries}</td>
+            <td class="num">{count(email.tries, "try", "tries")}</td>
             <td class="col-time">
                 <Time at=email.created_at />
             </td>

@@ -133,7 +133,7 @@ fn list(page: Page<Suppression>, filters: &Filters, remove: ServerAction<Unsuppr
     let acts = may(Permission::OperateIntegrations);
     let rows = page.data.into_iter().map(|suppression| row(suppression, acts, remove)).collect_view();
     view! {
-        <div class="table-wrap">
+        <div class="table-wrap table-open">
             <table class="table">
                 <caption class="sr-only">"Suppressed addresses"</caption>
                 <thead>
