@@ -36,7 +36,10 @@ const fn place(key: &'static str, title: &'static str, href: &'static str, icon:
 /// Every page of the sidebar.
 pub const GROUPS: [Group; 5] = [
     Group { title: "", places: &[place("o", "Overview", "/", "home")] },
-    Group { title: "Integrations", places: &[place("i", "Integrations", "/integrations", "plug")] },
+    Group {
+        title: "Integrations",
+        places: &[place("i", "Integrations", "/integrations", "plug"), place("m", "E-mails", "/emails", "mail")],
+    },
     Group {
         title: "Webhooks",
         places: &[

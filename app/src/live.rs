@@ -75,6 +75,8 @@ pub struct Live {
     pub connection: RwSignal<Connection>,
     /// Grows when the connection is made again after a loss: what was missed has to be loaded.
     pub reopened: RwSignal<u32>,
+    /// Grows whenever the connection is made, the first time too: for pages of what changes while they are on their way.
+    pub opened: RwSignal<u32>,
     batch: RwSignal<Arc<Vec<LiveEvent>>>,
 }
 
@@ -84,6 +86,7 @@ impl Live {
         let live = Self {
             connection: RwSignal::new(Connection::Off),
             reopened: RwSignal::new(0),
+            opened: RwSignal::new(0),
             batch: RwSignal::new(Arc::default()),
         };
         provide_context(live);
@@ -133,6 +136,7 @@ fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
             live.reopened.update(|times| *times += 1);
         }
         live.connection.set(Connection::Open);
+        live.opened.update(|times| *times += 1);
     });
     let received = {
         let buffer = buffer.clone();

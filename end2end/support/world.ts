@@ -17,6 +17,10 @@ export interface World {
   integration: string;
   /** An integration that is down. */
   outage: string;
+  /** An e-mail that waits, because nothing sends e-mail. */
+  email: string;
+  /** Words for an e-mail. */
+  template: string;
 }
 
 /** A page: what it is called, where it is, and its one heading. */
@@ -49,16 +53,28 @@ export async function furnish(api: Api): Promise<World> {
   const { id: integration } = await api.integration("Applicant API", new URL(url).origin, "/livez");
   const { id: outage } = await api.integration("Background checks", "http://127.0.0.1:9", "/");
   for (let bad = 0; bad < 3; bad += 1) await api.call("POST", `/api/v1/integrations/${outage}/health-check`);
+  const { id: template } = await api.call<{ id: string }>("POST", "/api/v1/email-templates", {
+    name: "interview",
+    subject: "Your interview on {{ at }}",
+    html: "<h1>Dear {{ candidate.name }}</h1><p>We look forward to seeing you on {{ at }}.</p>",
+    category: "interviews",
+  });
+  const { id: email } = await api.call<{ id: string }>("POST", "/api/v1/emails", {
+    to: "ada.lovelace@example.com",
+    template: "interview",
+    data: { at: "Monday", candidate: { name: "Ada" } },
+  });
+  await api.call("POST", "/api/v1/suppressions", { email: "gone@example.com", detail: "Left the company" });
   const { id: event } = await api.publish("approval.delegated", { id: "APR-7", note: "x".repeat(300) });
   for (;;) {
     const [newest] = await api.deliveriesOf(broken);
-    if (newest?.status === "dead_letter") return { webhook, broken, delivered, deadLetter: newest.id, event, integration, outage };
+    if (newest?.status === "dead_letter") return { webhook, broken, delivered, deadLetter: newest.id, event, integration, outage, email, template };
     await new Promise((done) => setTimeout(done, 100));
   }
 }
 
 /** Every page of somebody who is signed in. */
-export function screens({ webhook, broken, delivered, deadLetter, event, integration, outage }: World): Screen[] {
+export function screens({ webhook, broken, delivered, deadLetter, event, integration, outage, email, template }: World): Screen[] {
   const tab = (name: string) => ({ name: `webhook, ${name}`, path: `/webhooks/${webhook}?tab=${name}`, heading: "Approvals - Zapier" });
   return [
     { name: "overview", path: "/", heading: "Overview" },
@@ -71,6 +87,13 @@ export function screens({ webhook, broken, delivered, deadLetter, event, integra
     { name: "integration, settings", path: `/integrations/${outage}?tab=settings`, heading: "Background checks" },
     { name: "integration, logs", path: `/integrations/${outage}?tab=logs&level=error`, heading: "Background checks" },
     { name: "integration, runbook", path: `/integrations/${outage}?tab=runbook`, heading: "Background checks" },
+    { name: "e-mails", path: "/emails", heading: "E-mails" },
+    { name: "e-mails, none found", path: "/emails?state=complained", heading: "E-mails" },
+    { name: "e-mail", path: `/emails/${email}`, heading: "Your interview on Monday" },
+    { name: "e-mail templates", path: "/emails/templates", heading: "E-mail templates" },
+    { name: "e-mail template", path: `/emails/templates/${template}`, heading: "Edit template" },
+    { name: "new e-mail template", path: "/emails/templates/new", heading: "New template" },
+    { name: "suppressions", path: "/emails/suppressions", heading: "Suppressions" },
     { name: "logs", path: "/logs", heading: "Logs" },
     { name: "alerts", path: "/alerts", heading: "Alerts" },
     { name: "alerts, history", path: "/alerts?view=history", heading: "Alerts" },

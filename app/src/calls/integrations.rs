@@ -7,10 +7,10 @@
 use std::collections::BTreeMap;
 
 use domain::{
-    IntegrationDraft, IntegrationState,
+    IntegrationDraft, IntegrationId, IntegrationState,
     api::{
-        Alert, CheckResult, Diagnosis, DiagnosisKind, HealthReport, Integration, IntegrationSummary, LogEntry,
-        LogQuery, Page, TimeRange,
+        Alert, CheckResult, Diagnosis, DiagnosisKind, EmailUsage, HealthReport, Integration, IntegrationSummary,
+        LogEntry, LogQuery, Page, TimeRange,
     },
     catalogue::{Field, FieldKind, IntegrationType, Provider},
 };
@@ -92,11 +92,24 @@ pub async fn list_providers() -> Result<Vec<ProviderChoice>, CallError> {
     Ok(engine.providers().map(choice).collect())
 }
 
+/// A provider that is to be configured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProviderScreen {
+    /// The provider.
+    pub provider: Provider,
+    /// What has to be registered there, when it is connected by OAuth.
+    pub redirect_uri: Option<String>,
+    /// What an integration of it can depend on, by name.
+    pub others: Vec<(IntegrationId, String)>,
+}
+
 /// One provider.
 #[server(prefix = "/_ui", endpoint = "integrations/provider", input = Json)]
-pub async fn show_provider(id: String) -> Result<Provider, CallError> {
-    let (engine, _) = ssr::caller()?;
-    Ok(engine.provider(&id)?.as_ref().clone())
+pub async fn show_provider(id: String) -> Result<ProviderScreen, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let provider = engine.provider(&id)?;
+    let (redirect_uri, others) = (engine.redirect_uri(provider), others(&engine, &actor).await?);
+    Ok(ProviderScreen { provider: provider.as_ref().clone(), redirect_uri, others })
 }
 
 /// An integration with its provider.
@@ -106,6 +119,12 @@ pub struct IntegrationScreen {
     pub integration: Integration,
     /// Its provider.
     pub provider: Provider,
+    /// What has to be registered there, when it is connected by OAuth.
+    pub redirect_uri: Option<String>,
+    /// What it has sent, if it sends e-mails.
+    pub usage: Option<EmailUsage>,
+    /// What it can depend on: all others, by name.
+    pub others: Vec<(IntegrationId, String)>,
 }
 
 /// One integration.
@@ -113,8 +132,23 @@ pub struct IntegrationScreen {
 pub async fn show_integration(id: String) -> Result<IntegrationScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let integration = engine.integration(&actor, ssr::id(&id, "Integration")?).await?;
-    let provider = engine.provider(&integration.provider)?.as_ref().clone();
-    Ok(IntegrationScreen { integration, provider })
+    let provider = engine.provider(&integration.provider)?.clone();
+    let usage = if provider.connection == domain::catalogue::ConnectionKind::Smtp {
+        Some(engine.email_usage(&actor, integration.id).await?)
+    } else {
+        None
+    };
+    let mut others = others(&engine, &actor).await?;
+    others.retain(|(id, _)| *id != integration.id);
+    let redirect_uri = engine.redirect_uri(&provider);
+    Ok(IntegrationScreen { provider: provider.as_ref().clone(), redirect_uri, integration, usage, others })
+}
+
+/// Integrations that another one can depend on, by name.
+#[cfg(feature = "ssr")]
+async fn others(engine: &engine::Engine, actor: &engine::Actor) -> Result<Vec<(IntegrationId, String)>, CallError> {
+    let all = engine.integrations(actor, &domain::api::IntegrationQuery::default()).await?;
+    Ok(all.into_iter().map(|integration| (integration.id, integration.name)).collect())
 }
 
 /// All about its health.
@@ -152,6 +186,8 @@ pub struct IntegrationForm {
     pub secrets: BTreeMap<String, String>,
     /// Seconds between two checks.
     pub check_interval_s: String,
+    /// The integration without which it cannot work; empty for none.
+    pub depends_on: String,
     /// Whether it is used.
     pub active: bool,
 }
@@ -172,7 +208,7 @@ impl IntegrationForm {
             secrets: given.map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
             // What is no number is no interval either, and refused in the same words.
             check_interval_s: self.check_interval_s.trim().parse().unwrap_or_default(),
-            depends_on: None,
+            depends_on: self.depends_on.parse().ok(),
             state: if self.active { IntegrationState::Active } else { IntegrationState::Disabled },
             version: self.version.parse().ok(),
         }
@@ -201,6 +237,7 @@ impl IntegrationForm {
             provider: integration.provider.clone(),
             name: integration.name.clone(),
             check_interval_s: integration.check_interval_s.to_string(),
+            depends_on: integration.depends_on.map(|id| id.to_string()).unwrap_or_default(),
             active: integration.state == IntegrationState::Active,
             ..Self::default()
         };
@@ -239,7 +276,8 @@ impl IntegrationForm {
     }
 }
 
-/// Stores the form; with `then` = `test` a test follows. With `then` = `try` nothing is stored, only tested.
+/// Stores the form; with `then` = `test` a test follows, with `connect` the consent of an account. With `then` = `try` nothing
+/// is stored, only tested.
 #[server(prefix = "/_ui", endpoint = "integrations/save")]
 pub async fn save_integration(
     form: IntegrationForm,
@@ -252,8 +290,7 @@ pub async fn save_integration(
         None => None,
     };
     let provider = engine.provider(stored.as_ref().map_or(&form.provider, |stored| &stored.provider))?;
-    let mut draft = form.draft(provider);
-    draft.depends_on = stored.and_then(|stored| stored.depends_on);
+    let draft = form.draft(provider);
     if then == "try" {
         return Ok(Some(engine.test_draft(&actor, id, draft).await?));
     }
@@ -261,6 +298,10 @@ pub async fn save_integration(
         Some(id) => engine.update_integration(&actor, id, draft).await?,
         None => engine.create_integration(&actor, draft).await?,
     };
+    if then == "connect" {
+        ssr::send_to_provider(&engine, &actor, saved.id, Vec::new()).await?;
+        return Ok(None);
+    }
     let tested = if then == "test" { Some(engine.test_integration(&actor, saved.id).await?) } else { None };
     let path = format!("/integrations/{}{}", saved.id, if then == "test" { "" } else { "?tab=settings" });
     if id.is_none() || then == "test" {
@@ -294,6 +335,10 @@ pub enum Verb {
 pub async fn act_on_integration(id: String, verb: Verb) -> Result<Option<CheckResult>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let one = ssr::id(&id, "Integration")?;
+    // Where an account has to sign in again, that is what reconnects.
+    if verb == Verb::Reconnect && engine.needs_consent(&actor, one).await? {
+        return ssr::send_to_provider(&engine, &actor, one, Vec::new()).await.map(|()| None);
+    }
     ssr::redirect_plain_form(&format!("/integrations/{id}"));
     Ok(match verb {
         Verb::Enable => engine.set_integration_state(&actor, one, IntegrationState::Active).await.map(|_| None)?,

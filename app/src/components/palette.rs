@@ -30,6 +30,7 @@ fn by_id(text: &str) -> Option<Command> {
         "whk" => ("Open webhook", "webhooks", "webhook"),
         "evt" => ("Open event", "events", "zap"),
         "dlv" => ("Open delivery", "deliveries", "send"),
+        "eml" => ("Open e-mail", "emails", "mail"),
         _ => return None,
     };
     Some(Command::new(title, text, format!("/{path}/{text}"), icon))
@@ -39,7 +40,9 @@ fn fixed() -> Vec<Command> {
     let pages = places().map(|place| Command::new(place.title, "Go to", place.href.to_owned(), place.icon));
     let new = Command::new("New Webhook", "Create", "/webhooks/new".to_owned(), "plus");
     let failed = Command::new("Failures by cause", "Deliveries", "/deliveries?view=failures".to_owned(), "alert");
-    pages.chain([new, failed]).collect()
+    let templates = Command::new("E-mail templates", "E-mails", "/emails/templates".to_owned(), "mail");
+    let suppressions = Command::new("Suppressions", "E-mails", "/emails/suppressions".to_owned(), "ban");
+    pages.chain([new, failed, templates, suppressions]).collect()
 }
 
 fn matching(commands: &[Command], query: &str) -> Vec<Command> {

@@ -2,7 +2,7 @@
 
 use domain::{
     WebhookState,
-    api::{Attempt, Delivery, ReceivedSignature},
+    api::{Attempt, Delivery, EmailState, ReceivedSignature},
     delivery::DeliveryState,
 };
 use leptos::prelude::*;
@@ -68,6 +68,32 @@ pub fn delivery_status(state: DeliveryState) -> AnyView {
         DeliveryState::Discarded => (Tone::Idle, "trash"),
     };
     status(tone, name, delivery_word(state))
+}
+
+/// What became of an e-mail, in one or two words.
+pub const fn email_word(state: EmailState) -> &'static str {
+    match state {
+        EmailState::Queued => "Queued",
+        EmailState::Sent => "Sent",
+        EmailState::Deferred => "Deferred",
+        EmailState::Bounced => "Bounced",
+        EmailState::Complained => "Reported as spam",
+        EmailState::Suppressed => "Suppressed",
+        EmailState::Failed => "Failed",
+    }
+}
+
+/// What became of an e-mail.
+pub fn email_status(state: EmailState) -> AnyView {
+    let (tone, name) = match state {
+        EmailState::Queued => (Tone::Idle, "clock"),
+        EmailState::Sent => (Tone::Good, "check"),
+        EmailState::Deferred => (Tone::Warn, "retry"),
+        EmailState::Bounced | EmailState::Failed => (Tone::Bad, "x"),
+        EmailState::Complained => (Tone::Bad, "alert"),
+        EmailState::Suppressed => (Tone::Idle, "ban"),
+    };
+    status(tone, name, email_word(state))
 }
 
 /// A webhook's state.

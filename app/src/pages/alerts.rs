@@ -114,7 +114,7 @@ fn list(page: &Page<Alert>, shown: View, is_later: bool, act: ServerAction<ActOn
 
 /// Where the subject of an alert is.
 fn subject_href(alert: &Alert) -> Option<String> {
-    let subject = &alert.subject;
+    let subject = alert.about();
     match subject.split_once('_')?.0 {
         "int" => {
             let is_about_a_group =

@@ -19,6 +19,12 @@ use super::{
     api::Api,
     dead_letters::DeadLetters,
     deliveries::{Deliveries, one::Delivery},
+    emails::{
+        Emails,
+        one::EmailPage,
+        suppressions::Suppressions,
+        templates::{TemplatePage, Templates},
+    },
     events::{Events, one::Event},
     inspector::Inspector,
     integrations::{Integrations, new::NewIntegration, one::IntegrationPage},
@@ -46,8 +52,10 @@ pub enum Page {
     Traffic(Traffic),
     /// What could not be sent, and what is done about it.
     Triage(Triage),
-    /// What the organization relies on.
+    /// How what the organization relies on is.
     Services(Services),
+    /// One of these, and how it is set up.
+    Service(Service),
     /// Everything else.
     Admin(Admin),
 }
@@ -108,14 +116,19 @@ pub enum Triage {
 pub enum Services {
     /// `/integrations`
     Integrations,
-    /// `/integrations/new`
-    NewIntegration,
-    /// `/integrations/{id}`
-    Integration,
     /// `/logs`
     Logs,
     /// `/alerts`
     Alerts,
+}
+
+/// See [`Page::Service`].
+#[derive(Clone, Copy)]
+pub enum Service {
+    /// `/integrations/new`
+    NewIntegration,
+    /// `/integrations/{id}`
+    Integration,
 }
 
 /// See [`Page::Admin`].
@@ -123,6 +136,16 @@ pub enum Services {
 pub enum Admin {
     /// `/inspector`
     Inspector,
+    /// `/emails`
+    Emails,
+    /// `/emails/{id}`
+    Email,
+    /// `/emails/templates`
+    EmailTemplates,
+    /// `/emails/templates/{id}`, or `new`
+    EmailTemplate,
+    /// `/emails/suppressions`
+    Suppressions,
     /// `/api`
     Api,
     /// `/settings`
@@ -179,10 +202,16 @@ fn triage(page: Triage) -> Shown {
 fn services(page: Services) -> Shown {
     Ok(match page {
         Services::Integrations => Integrations(),
-        Services::NewIntegration => NewIntegration(),
-        Services::Integration => IntegrationPage(),
         Services::Logs => Logs(),
         Services::Alerts => Alerts(),
+    })
+}
+
+#[lazy(fallible)]
+fn service(page: Service) -> Shown {
+    Ok(match page {
+        Service::NewIntegration => NewIntegration(),
+        Service::Integration => IntegrationPage(),
     })
 }
 
@@ -190,6 +219,11 @@ fn services(page: Services) -> Shown {
 fn admin(page: Admin) -> Shown {
     Ok(match page {
         Admin::Inspector => Inspector(),
+        Admin::Emails => Emails(),
+        Admin::Email => EmailPage(),
+        Admin::EmailTemplates => Templates(),
+        Admin::EmailTemplate => TemplatePage(),
+        Admin::Suppressions => Suppressions(),
         Admin::Api => Api(),
         Admin::Settings => Settings(),
     })
@@ -204,6 +238,7 @@ impl ChooseView for Page {
             Self::Traffic(page) => traffic(page).await,
             Self::Triage(page) => triage(page).await,
             Self::Services(page) => services(page).await,
+            Self::Service(page) => service(page).await,
             Self::Admin(page) => admin(page).await,
         };
         shown.unwrap_or_else(|_| unfetched().into_any())
@@ -239,8 +274,9 @@ pub async fn fetch(path: &str) -> bool {
         ["webhooks", _] | ["retry-policy"] => __preload_edit().await,
         ["deliveries" | "events", ..] => __preload_traffic().await,
         ["dead-letters" | "jobs"] => __preload_triage().await,
-        ["integrations" | "logs" | "alerts", ..] => __preload_services().await,
-        ["inspector" | "api" | "settings"] => __preload_admin().await,
+        ["integrations", _] => __preload_service().await,
+        ["integrations" | "logs" | "alerts"] => __preload_services().await,
+        ["inspector" | "api" | "settings"] | ["emails", ..] => __preload_admin().await,
         _ => Ok(()),
     };
     fetched.is_ok()

@@ -5,6 +5,7 @@ pub mod alerts;
 pub mod api;
 pub mod dead_letters;
 pub mod deliveries;
+pub mod emails;
 pub mod events;
 pub mod inspector;
 pub mod integrations;

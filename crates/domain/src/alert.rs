@@ -21,6 +21,8 @@ words! {
         SecretAge = "secret_age",
         /// A connection needs its account's owner to sign in again.
         Reauthenticate = "reauthenticate",
+        /// A connection's consent ends soon.
+        ConsentEnds = "consent_ends",
         /// Work goes through a backup.
         FailedOver = "failed_over",
         /// Work moves between primary and backup too often.
@@ -81,6 +83,7 @@ impl AlertRule {
             Self::WebhookDisabled => "Webhook disabled",
             Self::SecretAge => "Key older than 90 days",
             Self::Reauthenticate => "Reconnection needed",
+            Self::ConsentEnds => "Consent ends soon",
             Self::FailedOver => "Running on backup",
             Self::FailoverFlapping => "Failover moves too often",
             Self::AllDown => "Primary and backup down",
@@ -97,7 +100,7 @@ impl AlertRule {
             | Self::WebhookDisabled
             | Self::FailedOver
             | Self::FailoverFlapping => Severity::Warning,
-            Self::SecretAge => Severity::Info,
+            Self::SecretAge | Self::ConsentEnds => Severity::Info,
         }
     }
 }

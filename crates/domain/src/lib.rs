@@ -7,6 +7,7 @@
 mod alert;
 pub mod api;
 pub mod catalogue;
+mod connection;
 pub mod delivery;
 mod durations;
 mod event_type;
@@ -25,6 +26,10 @@ mod webhook;
 mod words;
 
 pub use alert::{AlertRule, AlertSettings, AlertState, Channel, Severity, Transition};
+pub use connection::{
+    CONSENT_WARNINGS_DAYS, ConnectionStatus, LEAST_LEFT_MS, REFRESH_DEADLINE_MS, REFRESH_LEASE_MS, RefreshFault,
+    Revocation, consent_warning, refresh_at, retry_at,
+};
 pub use durations::{duration_percentile_ms, duration_slot};
 pub use event_type::{Category, EventPattern, EventType, is_event_type_name};
 pub use filter::{Condition, Filter, Operator};

@@ -32,6 +32,8 @@ pub enum LiveEvent {
     Webhooks,
     /// Integrations, their health or their logs changed.
     Integrations,
+    /// An e-mail was accepted, or something became of one.
+    Emails,
     /// Alerts opened, ended, or somebody said something of them.
     Alerts,
     /// A job began, came further or ended.

@@ -1,4 +1,4 @@
-//! Reading and writing columns whose text means something: words, JSON. What cannot be read is named, not guessed.
+//! Reading and writing columns whose text means something: words, JSON, patterns. What cannot be read is named, not guessed.
 
 use std::str::FromStr;
 
@@ -22,6 +22,12 @@ pub(crate) fn json<T: DeserializeOwned>(table: &'static str, column: &'static st
 /// The text of a structured value.
 pub(crate) fn to_json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("wire types have text keys and no failing serializer")
+}
+
+/// A text as a pattern of `like … escape '\'`, which finds it anywhere in what stands in small letters.
+pub(crate) fn anywhere(text: &str) -> String {
+    let escaped = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
+    format!("%{escaped}%")
 }
 
 /// An HTTP status.

@@ -4,7 +4,7 @@
 
 use domain::{
     EmailId, IntegrationId, NodeId, OrganizationId, PublicId, Timestamp,
-    api::{Email, EmailQuery, EmailState, Page, RenderedEmail, SuppressionReason},
+    api::{Email, EmailQuery, EmailState, EmailStep, EmailStepKind, Page, RenderedEmail, SuppressionReason},
     catalogue::Fault,
 };
 use sqlx::QueryBuilder;
@@ -21,6 +21,8 @@ use crate::{
 
 const HOUR_MINUTES: i64 = 60;
 const DAY_MINUTES: i64 = 1_440;
+/// Steps that are kept of an e-mail: its tries are few, what providers say is not ours to bound.
+const STEPS: i64 = 50;
 /// What is read of an e-mail.
 const COLUMNS: &str = "select id, organization_id, integration_id, recipient, subject, template, category, content, \
                        allow_duplicate, state, tries, next_try_at, detail, fault, possibly_duplicated, possibly_sent, \
@@ -178,6 +180,73 @@ impl TryFrom<Row> for Email {
     }
 }
 
+#[derive(sqlx::FromRow)]
+struct StepRow {
+    at: i64,
+    kind: String,
+    integration_id: Option<Uuid>,
+    detail: String,
+    fault: Option<String>,
+}
+
+impl TryFrom<StepRow> for EmailStep {
+    type Error = StoreError;
+    fn try_from(row: StepRow) -> Result<Self> {
+        const TABLE: &str = "email_steps";
+        Ok(Self {
+            at: Timestamp::from_millis(row.at),
+            kind: word(TABLE, "kind", &row.kind)?,
+            integration_id: row.integration_id.map(IntegrationId::from_uuid),
+            detail: row.detail,
+            fault: row.fault.map(|text| word(TABLE, "fault", &text)).transpose()?,
+        })
+    }
+}
+
+/// The step that a try came to; none when it was only put off, or is waiting.
+const fn step_of(state: EmailState, counts: bool) -> Option<EmailStepKind> {
+    match state {
+        EmailState::Queued => None,
+        EmailState::Deferred if counts => Some(EmailStepKind::Deferred),
+        EmailState::Deferred => None,
+        EmailState::Sent => Some(EmailStepKind::Sent),
+        EmailState::Bounced => Some(EmailStepKind::Bounced),
+        EmailState::Complained => Some(EmailStepKind::Complained),
+        EmailState::Suppressed => Some(EmailStepKind::Suppressed),
+        EmailState::Failed => Some(EmailStepKind::Failed),
+    }
+}
+
+const fn step_of_news(kind: EmailNewsKind) -> EmailStepKind {
+    match kind {
+        EmailNewsKind::Delivered => EmailStepKind::Delivered,
+        EmailNewsKind::Bounced | EmailNewsKind::Refused => EmailStepKind::Bounced,
+        EmailNewsKind::Deferred => EmailStepKind::Deferred,
+        EmailNewsKind::Complained => EmailStepKind::Complained,
+        EmailNewsKind::Unsubscribed => EmailStepKind::Unsubscribed,
+    }
+}
+
+/// Adds a step to an e-mail inside a `writing!` body.
+macro_rules! add_step {
+    ($conn:expr, $email:expr, $step:expr) => {{
+        let step: EmailStep = $step;
+        sqlx::query(
+            "insert into email_steps (email_id, step, at, kind, integration_id, detail, fault) \
+             select $1, count(*) + 1, $2, $3, $4, $5, $6 from email_steps where email_id = $1 having count(*) < $7",
+        )
+        .bind($email)
+        .bind(step.at.millis())
+        .bind(step.kind.as_str())
+        .bind(step.integration_id.map(PublicId::uuid))
+        .bind(step.detail)
+        .bind(step.fault.map(Fault::as_str))
+        .bind(STEPS)
+        .execute(&mut *$conn)
+        .await?
+    }};
+}
+
 impl Store {
     /// Stores an e-mail, to be sent or, when its recipient does not want it, to be seen. Answers which.
     pub async fn queue_email(&self, organization: OrganizationId, new: NewEmail) -> Result<EmailState> {
@@ -203,10 +272,14 @@ impl Store {
             .bind(new.allow_duplicate)
             .bind(state.as_str())
             .bind(next)
-            .bind(detail)
+            .bind(&detail)
             .bind(false)
             .execute(&mut *conn)
             .await?;
+            if let Some(kind) = step_of(state, true) {
+                let step = EmailStep { at: new.at, kind, integration_id: None, detail, fault: None };
+                add_step!(conn, new.id.uuid(), step);
+            }
             Ok(state)
         })
     }
@@ -245,6 +318,19 @@ impl Store {
             sql.build_query_as().fetch_optional(db).await
         })?;
         row.map(TryInto::try_into).transpose()
+    }
+
+    /// What became of an e-mail, the oldest step first.
+    pub async fn email_steps(&self, organization: OrganizationId, id: EmailId) -> Result<Vec<EmailStep>> {
+        let rows: Vec<StepRow> = reading!(self, db => sqlx::query_as(
+            "select s.at, s.kind, s.integration_id, s.detail, s.fault from email_steps s \
+             join emails e on e.id = s.email_id where e.organization_id = $1 and e.id = $2 order by s.step",
+        )
+        .bind(organization.uuid())
+        .bind(id.uuid())
+        .fetch_all(db)
+        .await)?;
+        keyset::all(rows)
     }
 
     /// Takes e-mails that are due, at most `limit`, for `node` alone.
@@ -397,6 +483,11 @@ impl Store {
             .fetch_optional(&mut *conn)
             .await?;
             let Some(recipient) = recipient else { return Ok(false) };
+            if let Some(kind) = step_of(settled.state, settled.counts) {
+                let (integration_id, detail) = (settled.integration, settled.detail.clone());
+                let step = EmailStep { at: now, kind, integration_id, detail, fault: settled.fault };
+                add_step!(conn, settled.id.uuid(), step);
+            }
             if let Some(reason) = settled.suppress {
                 suppress!(conn, organization, &recipient, reason, &settled.detail, now);
             }
@@ -459,6 +550,9 @@ impl Store {
                 .bind(&one.detail)
                 .execute(&mut *conn)
                 .await?;
+                let (kind, detail) = (step_of_news(one.kind), one.detail.clone());
+                let step = EmailStep { at: one.at, kind, integration_id: Some(integration), detail, fault: None };
+                add_step!(conn, id, step);
                 if let Some(reason) = reason {
                     suppress!(conn, organization, &one.to, reason, &one.detail, one.at);
                 }

@@ -3,7 +3,9 @@
 mod alerts;
 mod api_keys;
 mod audit;
+mod authorizations;
 mod columns;
+mod connections;
 mod db;
 mod dead_letters;
 mod deliveries;
@@ -39,6 +41,10 @@ mod writer;
 pub use alerts::{AlertAct, DueNotice, NewAlert, Notice};
 pub use api_keys::ApiKeyRow;
 pub use audit::NewAudit;
+pub use authorizations::{ConnectLink, StartedAuthorization};
+pub use connections::{
+    ConnectionRow, DueRevocation, Known, NewConnection, NewRevocation, NewTokens, RefreshLease, Refreshed,
+};
 pub use dead_letters::{DeadLetterRow, Moved};
 pub use emails::{EmailNews, EmailNewsKind, EmailRow, NewEmail, SettledEmail};
 pub use error::{Result, StoreError};

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     NewAudit, Result, Store, StoreError, audit,
-    columns::{json, word},
+    columns::{anywhere, json, word},
     db::{reading, writing},
     keyset,
     retention::PRUNED,
@@ -90,12 +90,6 @@ macro_rules! write_log {
     }};
 }
 pub(crate) use write_log;
-
-/// A text as a pattern of `like`, which finds it anywhere.
-fn anywhere(text: &str) -> String {
-    let escaped = text.to_lowercase().replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_");
-    format!("%{escaped}%")
-}
 
 impl Store {
     /// Writes an entry.

@@ -3,12 +3,14 @@
 
 use domain::{
     OrganizationId, PublicId, Timestamp,
-    api::{Page, Suppression, SuppressionReason},
+    api::{Page, Suppression, SuppressionQuery, SuppressionReason},
 };
+
+use sqlx::QueryBuilder;
 
 use crate::{
     NewAudit, Result, Store, StoreError, audit,
-    columns::{WHOLE_LIST, word},
+    columns::{WHOLE_LIST, anywhere, word},
     db::{reading, writing},
     keyset,
 };
@@ -104,22 +106,29 @@ macro_rules! unsubscribe {
 pub(crate) use unsubscribe;
 
 impl Store {
-    /// Addresses to which nothing is sent, by address, from after `after` on.
+    /// Addresses to which nothing is sent, by address, from after the query's `cursor` on. Its `limit` is not read: it comes
+    /// checked, beside it.
     pub async fn suppressions(
         &self,
         organization: OrganizationId,
-        after: Option<&str>,
+        query: &SuppressionQuery,
         limit: u32,
     ) -> Result<Page<Suppression>> {
-        let rows: Vec<Row> = reading!(self, db => sqlx::query_as(
-            "select email, reason, detail, created_at from suppressions where organization_id = $1 and email > $2 \
-             order by email limit $3",
-        )
-        .bind(organization.uuid())
-        .bind(after.unwrap_or_default())
-        .bind(keyset::one_more(limit))
-        .fetch_all(db)
-        .await)?;
+        let rows: Vec<Row> = reading!(self, db => {
+            let mut sql = QueryBuilder::<Dialect>::new(
+                "select email, reason, detail, created_at from suppressions where organization_id = ",
+            );
+            sql.push_bind(organization.uuid());
+            sql.push(" and email > ").push_bind(query.cursor.as_deref().unwrap_or_default());
+            if let Some(text) = &query.q {
+                sql.push(" and email like ").push_bind(anywhere(text)).push(" escape '\\'");
+            }
+            if let Some(reason) = query.reason {
+                sql.push(" and reason = ").push_bind(reason.as_str());
+            }
+            sql.push(" order by email limit ").push_bind(keyset::one_more(limit));
+            sql.build_query_as().fetch_all(db).await
+        })?;
         keyset::page(rows, limit, |suppression: &Suppression| suppression.email.clone())
     }
 

@@ -16,6 +16,7 @@ on_each_database!(
     a_mail_servers_report_is_heard,
     unsubscribing_takes_one_click,
     providers_report,
+    html_is_shown_in_a_frame_that_may_nothing,
 );
 
 async fn integration(app: &App, server: &MailServer, provider: &str, secrets: Value) -> String {
@@ -55,6 +56,9 @@ async fn a_template_is_sent(app: &App) {
     let preview = json!({"draft": template, "data": {"at": "Monday", "name": "<Ada>"}});
     let preview = app.post("/api/v1/email-templates/preview", preview).expect(200).await;
     assert_eq!(preview["html"], "<p>Dear &lt;Ada&gt;</p>");
+    let unfilled = json!({"draft": template, "data": {"name": "Ada"}, "samples": true});
+    let unfilled = app.post("/api/v1/email-templates/preview", unfilled).expect(200).await;
+    assert_eq!((&unfilled["subject"], &unfilled["text"]), (&json!("Interview on [at]"), &json!("Dear Ada")));
     let made = app.post("/api/v1/email-templates", template.clone()).expect(201).await;
     app.post("/api/v1/email-templates", template).refused(422).await;
 
@@ -74,6 +78,10 @@ async fn a_template_is_sent(app: &App) {
         (&json!(1), &Some(true))
     );
     assert_eq!((&shown["content"]["text"], &shown["integration_id"]), (&json!("Dear <Ada>"), &json!(id)));
+    let steps = shown["steps"].as_array().unwrap();
+    assert_eq!((steps.len(), &steps[0]["kind"], &steps[0]["detail"]), (1, &json!("sent"), &shown["detail"]));
+    let usage = app.get(format!("/api/v1/integrations/{id}/usage")).expect(200).await;
+    assert_eq!(usage, json!({"hour": 1, "hour_limit": 1_000, "day": 1, "day_limit": 25_000}));
     let logs = app.get(format!("/api/v1/integrations/{id}/logs?q=interview")).expect(200).await;
     assert_eq!(rows(&logs)[0]["message"], "Email sent successfully", "{logs}");
 
@@ -248,4 +256,28 @@ async fn providers_report(app: &App) {
     let unkeyed = integration(app, &server, "mailgun", json!({})).await;
     let ask = app.ask(Method::POST, format!("/api/webhooks/mailgun/{unkeyed}"));
     ask.json(json!({"signature": {"timestamp": "1", "token": "t", "signature": ""}})).refused(401).await;
+}
+
+async fn html_is_shown_in_a_frame_that_may_nothing(app: &App) {
+    let words = json!({"to": "a@example.com", "subject": "s", "html": "<script>evil()</script><h1>Hi</h1>"});
+    let path = format!("/_ui/emails/{}/html", text(&sent(app, words).await["id"]));
+    let answer = app.ask(Method::GET, &path).key(crate::harness::ADMIN).send().await;
+    let policy = answer.header("content-security-policy");
+    assert!(
+        policy.starts_with("sandbox; default-src 'none';") && policy.ends_with("frame-ancestors 'self'"),
+        "{policy}"
+    );
+    assert_eq!((answer.header("x-frame-options"), answer.header("cache-control")), ("SAMEORIGIN", "no-store"));
+    assert!(answer.body.contains("<h1>Hi</h1>"));
+    app.ask(Method::GET, &path).refused(401).await;
+    app.ask(Method::GET, &path).key(&app.foreign_key().await).refused(404).await;
+
+    let post = async |form: &'static str| {
+        let ask = app.ask(Method::POST, "/_ui/email-templates/html").key(crate::harness::ADMIN);
+        ask.header("content-type", "application/x-www-form-urlencoded").body(form).send().await
+    };
+    let shown = post("html=%3Cp%3E%7B%7B+name+%7D%7D+%7B%7B+at+%7D%7D&data=%7B%22name%22%3A%22%3CAda%3E%22%7D").await;
+    assert_eq!((shown.status.as_u16(), &*shown.body), (200, "<p>&lt;Ada&gt; [at]"));
+    assert_eq!(shown.header("content-security-policy"), policy);
+    assert_eq!(post("html=%7B%25+if").await.status, 204, "the frame keeps what it shows");
 }

@@ -22,6 +22,8 @@ mod integrations;
 mod interop;
 mod live;
 mod mail;
+mod oauth;
+mod oauth_server;
 mod openapi;
 mod operations;
 mod process;

@@ -1,12 +1,14 @@
 //! `/integrations/new`: choosing a provider, then its form.
 
-use domain::catalogue::{Category, Provider};
+use domain::catalogue::Category;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::fields;
 use crate::{
-    calls::integrations::{IntegrationForm, ProviderChoice, SaveIntegration, list_providers, show_provider},
+    calls::integrations::{
+        IntegrationForm, ProviderChoice, ProviderScreen, SaveIntegration, list_providers, show_provider,
+    },
     components::{heading::Heading, icon::icon, loaded::loaded},
 };
 
@@ -41,7 +43,7 @@ pub fn NewIntegration() -> AnyView {
             {loaded(
                 provider,
                 move |provider| match provider {
-                    Some(provider) => configure(&provider, save),
+                    Some(screen) => configure(&screen, save),
                     None => loaded(providers, move |providers| choose(providers, search)),
                 },
             )}
@@ -103,7 +105,8 @@ fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
     .into_any()
 }
 
-fn configure(provider: &Provider, save: ServerAction<SaveIntegration>) -> AnyView {
+fn configure(screen: &ProviderScreen, save: ServerAction<SaveIntegration>) -> AnyView {
+    let ProviderScreen { provider, redirect_uri, others } = screen;
     let form = IntegrationForm::blank(provider);
     view! {
         <div class="stack-wide page-narrow">
@@ -118,7 +121,14 @@ fn configure(provider: &Provider, save: ServerAction<SaveIntegration>) -> AnyVie
                     .clone()
                     .map(|url| view! { <p><a class="link" href=url target="_blank" rel="noreferrer">"How to set it up"</a></p> })}
             </div>
-            {fields::form(provider, form, &std::collections::BTreeMap::new(), save)}
+            {fields::form(
+                provider,
+                form,
+                &std::collections::BTreeMap::new(),
+                redirect_uri.as_deref(),
+                others.clone(),
+                save,
+            )}
         </div>
     }
     .into_any()

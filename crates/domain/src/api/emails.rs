@@ -39,6 +39,26 @@ words! {
         Failed = "failed",
     }
 
+    /// What happened to an e-mail on its way.
+    pub enum EmailStepKind {
+        /// A try failed, and another one follows.
+        Deferred = "deferred",
+        /// The provider took it.
+        Sent = "sent",
+        /// The provider said that it had arrived.
+        Delivered = "delivered",
+        /// It came back, or was refused for its recipient.
+        Bounced = "bounced",
+        /// Its recipient reported it as spam.
+        Complained = "complained",
+        /// Its recipient does not want any more of it.
+        Unsubscribed = "unsubscribed",
+        /// It was not sent, because the recipient does not want it or cannot be reached.
+        Suppressed = "suppressed",
+        /// It was given up.
+        Failed = "failed",
+    }
+
     /// Why nothing is sent to an address.
     pub enum SuppressionReason {
         /// Mail to it came back for good.
@@ -72,7 +92,8 @@ pub struct EmailDraft {
     pub category: Option<String>,
     /// The integration that sends it; without one, the first active one of type e-mail by name.
     pub integration_id: Option<IntegrationId>,
-    /// Whether it may be sent once more when it is not known if the provider took it. It is then marked.
+    /// Whether it may be sent once more when it is not known if the provider took it. It is then marked. Where others stand
+    /// in for the integration, it is sent once more in any case.
     pub allow_duplicate: bool,
 }
 
@@ -160,6 +181,49 @@ pub struct Email {
     pub created_at: Timestamp,
 }
 
+/// One step of an e-mail on its way.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EmailStep {
+    /// When.
+    pub at: Timestamp,
+    /// What happened.
+    pub kind: EmailStepKind,
+    /// The integration that tried.
+    pub integration_id: Option<IntegrationId>,
+    /// The provider's reply, or what went wrong.
+    pub detail: String,
+    /// In which class.
+    pub fault: Option<Fault>,
+}
+
+/// An e-mail with its words, and what became of it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EmailDetail {
+    /// The e-mail.
+    #[serde(flatten)]
+    pub email: Email,
+    /// What is sent, filled in.
+    pub content: RenderedEmail,
+    /// What happened, the oldest first; at most 50 steps are kept. One that was only put off is none.
+    pub steps: Vec<EmailStep>,
+}
+
+/// What an integration has sent, and what it may send. Hours and days are those of UTC.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct EmailUsage {
+    /// E-mails sent in this hour.
+    pub hour: i64,
+    /// E-mails that may be sent in an hour; without one, as many as there are.
+    pub hour_limit: Option<i64>,
+    /// E-mails sent on this day.
+    pub day: i64,
+    /// E-mails that may be sent on a day; without one, as many as there are.
+    pub day_limit: Option<i64>,
+}
+
 /// Which e-mails are listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -190,6 +254,22 @@ pub struct Suppression {
     pub detail: String,
     /// Since when.
     pub created_at: Timestamp,
+}
+
+/// Which suppressed addresses are listed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::IntoParams))]
+#[cfg_attr(feature = "openapi", into_params(parameter_in = Query))]
+pub struct SuppressionQuery {
+    /// Those in whose address this text stands.
+    pub q: Option<String>,
+    /// For this reason.
+    pub reason: Option<SuppressionReason>,
+    /// Addresses per page, 1–200; 50 when not given.
+    pub limit: Option<u32>,
+    /// `next_cursor` of the page before.
+    pub cursor: Option<String>,
 }
 
 /// An address to which nothing is to be sent from now on.
@@ -287,6 +367,8 @@ pub struct EmailPreviewRequest {
     pub draft: EmailTemplateDraft,
     /// Values for what stands in double braces.
     pub data: BTreeMap<String, Value>,
+    /// Whether a value that is not given is shown as its name in brackets; else it is an error, as it would be when sent.
+    pub samples: bool,
 }
 
 /// Words with their values filled in.

@@ -10,6 +10,7 @@ mod filters;
 mod inspector;
 mod integrations;
 mod jobs;
+mod oauth;
 mod signature;
 mod views;
 
@@ -19,8 +20,9 @@ pub use dead_letters::{
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,
 };
 pub use emails::{
-    Email, EmailDraft, EmailPreviewRequest, EmailQuery, EmailState, EmailTemplate, EmailTemplateDraft, MAX_EMAIL_BODY,
-    RenderedEmail, Suppression, SuppressionDraft, SuppressionReason,
+    Email, EmailDetail, EmailDraft, EmailPreviewRequest, EmailQuery, EmailState, EmailStep, EmailStepKind,
+    EmailTemplate, EmailTemplateDraft, EmailUsage, MAX_EMAIL_BODY, RenderedEmail, Suppression, SuppressionDraft,
+    SuppressionQuery, SuppressionReason,
 };
 pub use error::{ApiError, ErrorCode};
 pub use failover::{Failover, FailoverMember, FailoverMove, FailoverMoveQuery};
@@ -32,6 +34,10 @@ pub use integrations::{
     IntegrationQuery, IntegrationSummary, LogEntry, LogKind, LogLevel, LogQuery, RunbookDraft, RunbookStep, SecretMark,
 };
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
+pub use oauth::{
+    Authorization, AuthorizationRequest, Calendar, ConnectionToken, Disconnected, OauthConnection, PermissionMark,
+    Refresh, SyncSettings,
+};
 pub use signature::{SignatureFinding, SignatureQuestion, SignatureScheme, SignatureSlip, SignedWith};
 pub use views::{
     Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,

@@ -10,14 +10,17 @@ mod queue;
 mod template;
 mod unsubscribe;
 
+use std::collections::BTreeMap;
+
 use domain::{
     EmailId, EmailTemplateId, IntegrationId, OrganizationId, Permission, Problems, Timestamp,
     api::{
-        ApiError, Email, EmailDraft, EmailPreviewRequest, EmailQuery, EmailTemplate, EmailTemplateDraft, Page,
-        RenderedEmail, Suppression, SuppressionDraft,
+        ApiError, Email, EmailDetail, EmailDraft, EmailPreviewRequest, EmailQuery, EmailTemplate, EmailTemplateDraft,
+        EmailUsage, Page, RenderedEmail, Suppression, SuppressionDraft, SuppressionQuery,
     },
     catalogue::{Fault, IntegrationType, rate_limited},
 };
+use serde_json::Value;
 use storage::{IntegrationRow, NewEmail};
 use tokio::time::Instant;
 
@@ -25,7 +28,7 @@ pub(crate) use queue::run;
 pub use unsubscribe::Subscription;
 
 use crate::{
-    Actor, Engine, Inner, Result,
+    Actor, Engine, Inner, LiveEvent, Result,
     error::refused,
     integrations::{Probed, smtp_server, values},
     paging, secrets, smtp,
@@ -96,7 +99,8 @@ impl Engine {
         };
         self.inner.store.queue_email(organization, new).await.map_err(refused)?;
         self.inner.mailer.notify_one();
-        Ok(self.find_email(organization, id).await?.0)
+        self.inner.live.send(organization, LiveEvent::Emails);
+        Ok(self.find_email(organization, id).await?.email)
     }
 
     /// E-mails, newest first.
@@ -107,22 +111,38 @@ impl Engine {
         self.inner.store.emails(actor.organization, &query, after, limit).await.map_err(refused)
     }
 
-    /// One e-mail with its words.
-    pub async fn email(&self, actor: &Actor, id: EmailId) -> Result<(Email, RenderedEmail)> {
+    /// One e-mail with its words, and what became of it.
+    pub async fn email(&self, actor: &Actor, id: EmailId) -> Result<EmailDetail> {
         actor.require(Permission::ReadIntegrations)?;
         self.find_email(actor.organization, id).await
     }
 
-    async fn find_email(&self, organization: OrganizationId, id: EmailId) -> Result<(Email, RenderedEmail)> {
+    async fn find_email(&self, organization: OrganizationId, id: EmailId) -> Result<EmailDetail> {
         let found = self.inner.store.email(organization, id).await.map_err(refused)?;
-        found.map(|row| (row.email, row.content)).ok_or_else(|| ApiError::not_found("E-mail"))
+        let row = found.ok_or_else(|| ApiError::not_found("E-mail"))?;
+        let steps = self.inner.store.email_steps(organization, id).await.map_err(refused)?;
+        Ok(EmailDetail { email: row.email, content: row.content, steps })
     }
 
-    /// How many e-mails an integration has sent in this hour and on this day, by UTC.
-    pub async fn email_usage(&self, actor: &Actor, id: IntegrationId) -> Result<[i64; 2]> {
+    /// What an integration has sent in this hour and on this day, and what it may send.
+    pub async fn email_usage(&self, actor: &Actor, id: IntegrationId) -> Result<EmailUsage> {
         actor.require(Permission::ReadIntegrations)?;
-        self.find_integration(actor.organization, id).await?;
-        self.inner.store.email_usage(id, self.now()).await.map_err(refused)
+        let integration = self.find_integration(actor.organization, id).await?.integration;
+        let [hour, day] = self.inner.store.email_usage(id, self.now()).await.map_err(refused)?;
+        let limit = |name: &str| integration.config.get(name).and_then(Value::as_i64);
+        Ok(EmailUsage { hour, hour_limit: limit("rate_limit_hour"), day, day_limit: limit("rate_limit_day") })
+    }
+
+    /// Values for everything that a draft leaves open, each its own name in brackets.
+    pub fn sample_values(&self, actor: &Actor, draft: &EmailTemplateDraft) -> Result<BTreeMap<String, Value>> {
+        actor.require(Permission::ReadIntegrations)?;
+        Ok(template::with_samples([&*draft.subject, &*draft.text, &*draft.html], &BTreeMap::new()))
+    }
+
+    /// One template.
+    pub async fn email_template(&self, actor: &Actor, id: EmailTemplateId) -> Result<EmailTemplate> {
+        let all = self.email_templates(actor).await?;
+        all.into_iter().find(|template| template.id == id).ok_or_else(|| ApiError::not_found("Template"))
     }
 
     /// Templates, by name.
@@ -164,19 +184,17 @@ impl Engine {
     /// What an e-mail would look like.
     pub fn preview_email(&self, actor: &Actor, request: &EmailPreviewRequest) -> Result<RenderedEmail> {
         actor.require(Permission::ReadIntegrations)?;
-        let EmailPreviewRequest { draft, data } = request;
-        Ok(template::render(&draft.subject, &draft.text, &draft.html, data)?)
+        let EmailPreviewRequest { draft, data, samples } = request;
+        let words = [&*draft.subject, &*draft.text, &*draft.html];
+        let filled = if *samples { template::with_samples(words, data) } else { data.clone() };
+        Ok(template::render(&draft.subject, &draft.text, &draft.html, &filled)?)
     }
 
     /// Addresses to which nothing is sent, by address.
-    pub async fn suppressions(
-        &self,
-        actor: &Actor,
-        limit: Option<u32>,
-        after: Option<&str>,
-    ) -> Result<Page<Suppression>> {
+    pub async fn suppressions(&self, actor: &Actor, query: &SuppressionQuery) -> Result<Page<Suppression>> {
         actor.require(Permission::ReadIntegrations)?;
-        self.inner.store.suppressions(actor.organization, after, paging::limit(limit)).await.map_err(refused)
+        let limit = paging::limit(query.limit);
+        self.inner.store.suppressions(actor.organization, query, limit).await.map_err(refused)
     }
 
     /// Sends nothing to an address from now on.

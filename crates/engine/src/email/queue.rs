@@ -91,7 +91,7 @@ impl Inner {
         };
         let failed_at = settled.integration.filter(|_| settled.state == EmailState::Deferred);
         match self.store.settle_email(node, organization, settled, self.clock.now()).await {
-            Ok(true) => {}
+            Ok(true) => self.live.send(organization, crate::LiveEvent::Emails),
             Ok(false) => tracing::warn!(email.id = %id, "an e-mail was taken from this node while it was sent"),
             Err(error) => {
                 tracing::error!(%error, email.id = %id, "what became of an e-mail is not stored; it may be sent again");

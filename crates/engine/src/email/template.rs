@@ -19,6 +19,8 @@ use serde_json::Value;
 const FUEL: u64 = 50_000;
 /// Longest subject, in characters.
 const MAX_SUBJECT: usize = 500;
+/// Deepest sample value. Deeper ones are not invented: whoever uses them gives them.
+const MAX_DEPTH: usize = 8;
 
 /// Values by name.
 pub(super) type Data = BTreeMap<String, Value>;
@@ -65,6 +67,43 @@ pub(super) fn check(subject: &str, text: &str, html: &str) -> Result<(), Problem
         }
     }
     problems.or(())
+}
+
+/// The values, and for each that the words use and nobody gave its own name in brackets.
+pub(super) fn with_samples(words: [&str; 3], data: &Data) -> Data {
+    let environment = Environment::new();
+    let known: Vec<&str> = environment.globals().map(|(name, _)| name).collect();
+    let mut filled = data.clone();
+    for template in words.into_iter().filter_map(|words| environment.template_from_str(words).ok()) {
+        // Longer paths first: `candidate.name` makes `candidate`, which then is there.
+        let mut names: Vec<String> = template.undeclared_variables(true).into_iter().collect();
+        names.sort_unstable_by_key(|name| std::cmp::Reverse(name.matches('.').count()));
+        for name in names {
+            let mut parts = name.split('.');
+            let first = parts.next().unwrap_or_default();
+            let rest: Vec<&str> = parts.collect();
+            if !known.contains(&first) && rest.len() <= MAX_DEPTH {
+                set_sample(filled.entry(first.to_owned()).or_insert(Value::Null), &rest, &name);
+            }
+        }
+    }
+    filled
+}
+
+/// Puts a sample where nothing stands yet.
+fn set_sample(place: &mut Value, path: &[&str], name: &str) {
+    match (place, path) {
+        (place @ Value::Null, []) => *place = Value::String(format!("[{name}]")),
+        (place @ Value::Null, [first, rest @ ..]) => {
+            let mut inner = Value::Null;
+            set_sample(&mut inner, rest, name);
+            *place = Value::Object([((*first).to_owned(), inner)].into_iter().collect());
+        }
+        (Value::Object(members), [first, rest @ ..]) => {
+            set_sample(members.entry((*first).to_owned()).or_insert(Value::Null), rest, name);
+        }
+        _ => {}
+    }
 }
 
 fn fill(template: &str, escape: AutoEscape, data: &Data) -> Result<String, String> {
@@ -141,6 +180,17 @@ mod tests {
         assert!(rendered.html.starts_with("<p>Dear &lt;b&gt;A &amp; &quot;B&quot;"), "{}", rendered.html);
         let rendered = render("s", "", "<h1>Hi</h1><p>{{ name }}</p>", &data(&json!("<&>"))).unwrap();
         assert_eq!(rendered.text, "Hi\n\n<&>");
+    }
+
+    #[test]
+    fn what_nobody_gave_is_shown_by_its_name() {
+        let words =
+            ["{{ name }} {{ range(2) }}", "{{ job.title }} {{ job.place.city }} {% set x = 1 %}{{ x }}", "{% if %}"];
+        let filled = with_samples(words, &data(&json!("Ada")));
+        let expected = json!({"name": "Ada", "job": {"title": "[job.title]", "place": {"city": "[job.place.city]"}}});
+        assert_eq!(serde_json::to_value(filled).unwrap(), expected);
+        let given = BTreeMap::from([("job".to_owned(), json!("Nurse"))]);
+        assert_eq!(with_samples(["{{ job.title }}", "", ""], &given), given, "what was given stays");
     }
 
     #[test]

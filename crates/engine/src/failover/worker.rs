@@ -77,7 +77,7 @@ async fn tell(inner: &Arc<Inner>, organization: OrganizationId, moved: &Failover
 
 impl Inner {
     /// Tries a member that failed, with a deadline of its own. What is found is taken in as any result is.
-    async fn probe_member(&self, organization: OrganizationId, member: IntegrationId) {
+    async fn probe_member(self: &Arc<Self>, organization: OrganizationId, member: IntegrationId) {
         let row = match self.store.integration(organization, member, self.clock.now()).await {
             Ok(Some(row)) => row,
             // Deleted meanwhile: the group is looked at for that.

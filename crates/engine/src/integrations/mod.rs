@@ -28,7 +28,7 @@ use storage::{IntegrationRow, SealedSecrets};
 use url::Url;
 
 pub(crate) use diagnose::target;
-pub(crate) use probe::{Probed, smtp_server, values};
+pub(crate) use probe::{Probed, Values, smtp_server, values};
 pub(crate) use worker::run;
 
 use crate::{

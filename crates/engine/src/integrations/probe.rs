@@ -254,7 +254,13 @@ async fn ask(inner: &Inner, provider: &Provider, values: &Values, target: &mut S
                 Err(Wrong { code: Some(answer.status), ..Wrong::new(Fault::Garbage, detail) })
             }
         }
-        Probe::Oauth => Err(Wrong::new(Fault::Misconfigured, "The account is not connected yet")),
+        Probe::Oauth => match crate::oauth::try_application(inner, provider, values).await {
+            Ok(tried) => {
+                *target = tried;
+                Ok(Right("The provider accepts client ID and secret. Connect an account next.".to_owned(), None))
+            }
+            Err((fault, code, detail)) => Err(Wrong { code, ..Wrong::new(fault, detail) }),
+        },
     }
 }
 

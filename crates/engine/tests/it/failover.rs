@@ -138,7 +138,7 @@ async fn email_when(world: &World, id: EmailId, is_so: impl Fn(&Email) -> bool) 
     let mut tick = tokio::time::interval(std::time::Duration::from_millis(20));
     loop {
         tick.tick().await;
-        let (found, _) = world.engine.email(&world.actor, id).await.unwrap();
+        let found = world.engine.email(&world.actor, id).await.unwrap().email;
         if is_so(&found) {
             return found;
         }

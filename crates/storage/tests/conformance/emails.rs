@@ -2,7 +2,9 @@
 
 use domain::{
     EmailId, EmailTemplateId, IntegrationId, NodeId,
-    api::{EmailQuery, EmailState, EmailTemplateDraft, RenderedEmail, SuppressionReason},
+    api::{
+        EmailQuery, EmailState, EmailStepKind, EmailTemplateDraft, RenderedEmail, SuppressionQuery, SuppressionReason,
+    },
     catalogue::Fault,
 };
 use storage::{EmailNews, EmailNewsKind, NewEmail, SettledEmail, StoreError};
@@ -71,6 +73,10 @@ conformance! {
         let row = store.email(ours, id(1)).await.unwrap().unwrap();
         assert_eq!((row.email.state, row.email.sent_at, row.email.tries), (EmailState::Sent, Some(at(2)), 1));
         assert!(store.email(other, id(1)).await.unwrap().is_none());
+        let steps = store.email_steps(ours, id(1)).await.unwrap();
+        assert_eq!(steps.len(), 1);
+        assert_eq!((steps[0].kind, steps[0].at, &*steps[0].detail), (EmailStepKind::Sent, at(11), "250 taken"));
+        assert!(store.email_steps(other, id(1)).await.unwrap().is_empty());
 
         // One that was put off for a limit has not been tried.
         let mut deferred = settled(2, EmailState::Queued);
@@ -81,6 +87,7 @@ conformance! {
         assert!(store.take_emails(first, at(19), 9).await.unwrap().is_empty());
         let again = store.take_emails(first, at(20), 9).await.unwrap();
         assert_eq!((again.len(), again[0].email.tries, again[0].email.fault), (1, 1, Some(Fault::RateLimited)));
+        assert!(store.email_steps(ours, id(2)).await.unwrap().is_empty(), "and is no step");
         store.mark_duplicated(first, id(2)).await.unwrap();
         store.release_email(first, id(2)).await.unwrap();
         let row = store.email(ours, id(2)).await.unwrap().unwrap();
@@ -137,11 +144,19 @@ conformance! {
         assert!(!unwanted(Some("digest")).await);
 
         store.suppress(ours, "also@example.com".into(), String::new(), audit("x", 7)).await.unwrap();
-        let page = store.suppressions(ours, None, 1).await.unwrap();
+        let page = store.suppressions(ours, &SuppressionQuery::default(), 1).await.unwrap();
         assert_eq!(page.data[0].email, "also@example.com");
-        let page = store.suppressions(ours, page.next_cursor.as_deref(), 1).await.unwrap();
+        let page = store.suppressions(ours, &SuppressionQuery { cursor: page.next_cursor, ..SuppressionQuery::default() }, 1).await.unwrap();
         assert_eq!((page.data[0].email.as_str(), page.data[0].reason), ("gone@example.com", SuppressionReason::Manual));
         assert_eq!((page.data[0].detail.as_str(), page.next_cursor), ("left", None));
+        let found = async |q: &str, reason| {
+            let query = SuppressionQuery { q: Some(q.into()), reason, ..SuppressionQuery::default() };
+            store.suppressions(ours, &query, 9).await.unwrap().data.into_iter().map(|it| it.email).collect::<Vec<_>>()
+        };
+        assert_eq!(found("ONE@", None).await, ["gone@example.com"]);
+        assert_eq!(found("example", Some(SuppressionReason::Manual)).await.len(), 2);
+        assert!(found("example", Some(SuppressionReason::Bounce)).await.is_empty());
+        assert!(found("%", None).await.is_empty() && found("_", None).await.is_empty(), "they mean themselves");
         assert!(store.unsuppress(ours, "gone@example.com".into(), audit("x", 8)).await.unwrap());
         assert!(!store.unsuppress(ours, "gone@example.com".into(), audit("x", 9)).await.unwrap());
     }
@@ -167,13 +182,19 @@ conformance! {
         assert_eq!(store.unsubscribed(ours, "a@example.com").await.unwrap(), ["digest"]);
         let row = store.email(ours, id(1)).await.unwrap().unwrap();
         assert_eq!((row.email.state, row.email.delivered_at), (EmailState::Sent, Some(at(9))));
-        assert!(store.suppressions(ours, None, 9).await.unwrap().data.is_empty());
+        assert!(store.suppressions(ours, &SuppressionQuery::default(), 9).await.unwrap().data.is_empty());
         assert_eq!(hear(1, news(Some(id(1)), EmailNewsKind::Complained)).await, 1);
         assert_eq!(hear(1, news(Some(id(2)), EmailNewsKind::Bounced)).await, 1);
         let states = [1, 2].map(async |number| store.email(ours, id(number)).await.unwrap().unwrap().email.state);
         let [first, second] = states;
         assert_eq!([first.await, second.await], [EmailState::Complained, EmailState::Bounced]);
-        let list = store.suppressions(ours, None, 9).await.unwrap().data;
+        let kinds: Vec<_> = store.email_steps(ours, id(1)).await.unwrap().iter().map(|step| step.kind).collect();
+        assert_eq!(kinds, [EmailStepKind::Sent, EmailStepKind::Delivered, EmailStepKind::Complained]);
+        for _ in 0..60 {
+            hear(1, news(Some(id(2)), EmailNewsKind::Deferred)).await;
+        }
+        assert_eq!(store.email_steps(ours, id(2)).await.unwrap().len(), 50, "what providers say is bounded");
+        let list = store.suppressions(ours, &SuppressionQuery::default(), 9).await.unwrap().data;
         assert_eq!(list.len(), 1);
         assert_eq!((list[0].reason, list[0].detail.as_str()), (SuppressionReason::Complaint, "Complained"));
     }

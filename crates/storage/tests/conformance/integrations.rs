@@ -51,6 +51,13 @@ pub(crate) fn integration(number: i64) -> Integration {
     }
 }
 
+/// Stores one, with a secret.
+pub(crate) async fn stored(fresh: &Fresh, organization: OrganizationId, number: i64) -> IntegrationId {
+    let new = integration(number);
+    created(fresh, organization, &new).await;
+    new.id
+}
+
 pub(crate) async fn created(fresh: &Fresh, organization: OrganizationId, integration: &Integration) {
     let sealed = Some(vec![1, 2, 3]);
     let new =

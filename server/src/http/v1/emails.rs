@@ -6,7 +6,7 @@ use axum::{
 };
 use domain::{
     EmailId,
-    api::{Email, EmailDraft, EmailQuery, ErrorCode, Page, RenderedEmail},
+    api::{Email, EmailDetail, EmailDraft, EmailQuery, ErrorCode, Page},
 };
 use engine::Engine;
 use serde::Serialize;
@@ -30,15 +30,6 @@ const MAX_REPORT_BYTES: usize = 1024 * 1024;
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Heard {
     heard: u64,
-}
-
-/// An e-mail with its words.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct EmailDetail {
-    #[serde(flatten)]
-    email: Email,
-    /// What is sent, filled in.
-    content: RenderedEmail,
 }
 
 /// Send an e-mail
@@ -72,13 +63,12 @@ pub async fn list(
 
 /// Show an e-mail
 ///
-/// With its words.
+/// With its words, and what became of it step by step.
 #[utoipa::path(get, path = "/api/v1/emails/{id}", tag = "E-mails",
     params(("id" = EmailId, Path, description = "The e-mail")),
     responses((status = 200, description = "The e-mail", body = EmailDetail)))]
 pub async fn show(State(engine): State<Engine>, Caller(actor): Caller, Id(id): Id<EmailId>) -> Answer<EmailDetail> {
-    let (email, content) = engine.email(&actor, id).await?;
-    Ok(Json(EmailDetail { email, content }))
+    Ok(Json(engine.email(&actor, id).await?))
 }
 
 /// Report a bounce

@@ -9,8 +9,8 @@ use axum::{
 use domain::{
     IntegrationDraft, IntegrationId, IntegrationState,
     api::{
-        CheckResult, Diagnosis, DiagnosisKind, HealthReport, Integration, IntegrationQuery, IntegrationSummary,
-        LogEntry, LogQuery, Page, RunbookDraft,
+        CheckResult, Diagnosis, DiagnosisKind, EmailUsage, HealthReport, Integration, IntegrationQuery,
+        IntegrationSummary, LogEntry, LogQuery, Page, RunbookDraft,
     },
 };
 use engine::Engine;
@@ -262,6 +262,20 @@ pub async fn health(
     Id(id): Id<IntegrationId>,
 ) -> Answer<HealthReport> {
     Ok(Json(engine.health_report(&actor, id).await?))
+}
+
+/// Show what an integration has sent
+///
+/// In this hour and on this day by UTC, beside its limits.
+#[utoipa::path(get, path = "/api/v1/integrations/{id}/usage", tag = "Integrations",
+    params(("id" = IntegrationId, Path, description = "The integration")),
+    responses((status = 200, description = "What it has sent", body = EmailUsage)))]
+pub async fn usage(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Id(id): Id<IntegrationId>,
+) -> Answer<EmailUsage> {
+    Ok(Json(engine.email_usage(&actor, id).await?))
 }
 
 /// What is to be looked at.

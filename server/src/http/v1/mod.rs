@@ -19,6 +19,7 @@ pub mod integrations;
 pub mod jobs;
 pub mod me;
 pub mod members;
+pub mod oauth;
 pub mod overview;
 pub mod replays;
 pub mod retention;

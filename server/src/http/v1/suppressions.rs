@@ -4,30 +4,25 @@ use axum::{
     extract::{Path, State},
     http::StatusCode,
 };
-use domain::api::{Page, Suppression, SuppressionDraft};
+use domain::api::{Page, Suppression, SuppressionDraft, SuppressionQuery};
 use engine::Engine;
 
 use super::{
-    super::{
-        auth::Caller,
-        json::Json,
-        problem::Problem,
-        query::{PageQuery, Query},
-    },
+    super::{auth::Caller, json::Json, problem::Problem, query::Query},
     Answer,
 };
 
 /// List suppressed addresses
 ///
 /// By address. Hard bounces and complaints put them here.
-#[utoipa::path(get, path = "/api/v1/suppressions", tag = "Suppressions", params(PageQuery),
+#[utoipa::path(get, path = "/api/v1/suppressions", tag = "Suppressions", params(SuppressionQuery),
     responses((status = 200, description = "One page of addresses", body = Page<Suppression>)))]
 pub async fn list(
     State(engine): State<Engine>,
     Caller(actor): Caller,
-    Query(page): Query<PageQuery>,
+    Query(query): Query<SuppressionQuery>,
 ) -> Answer<Page<Suppression>> {
-    Ok(Json(engine.suppressions(&actor, page.limit, page.cursor.as_deref()).await?))
+    Ok(Json(engine.suppressions(&actor, &query).await?))
 }
 
 /// Suppress an address

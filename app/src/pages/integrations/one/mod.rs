@@ -1,5 +1,6 @@
 //! `/integrations/{id}`: one integration. Tabs are in the address (`?tab=`), so that each can be linked to.
 
+pub mod connection;
 mod failover;
 mod health;
 pub mod logs;
@@ -9,6 +10,7 @@ mod settings;
 use domain::{
     IntegrationState, Permission,
     api::{LogLevel, LogQuery, TimeRange},
+    catalogue::ConnectionKind,
 };
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -20,6 +22,7 @@ use crate::{
         ActOnIntegration, ClearLog, DeleteIntegration, Diagnose, IntegrationScreen, SaveIntegration, SaveRunbook,
         SendTestEmail, Verb, list_logs_in, show_health, show_integration,
     },
+    calls::oauth::show_connection,
     components::{
         field::{FormProblem, Refusal},
         heading::Heading,
@@ -36,6 +39,7 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tab {
     Health,
+    Connection,
     Settings,
     Logs,
     Failover,
@@ -43,8 +47,9 @@ enum Tab {
 }
 
 impl Tab {
-    const ALL: [(Self, &'static str, &'static str); 5] = [
+    const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Health, "health", "Health"),
+        (Self::Connection, "connection", "Connection"),
         (Self::Settings, "settings", "Settings"),
         (Self::Logs, "logs", "Logs"),
         (Self::Failover, "failover", "Failover"),
@@ -93,6 +98,7 @@ pub fn IntegrationPage() -> AnyView {
     };
     tell_of_moves(actions);
     report(actions.act);
+    let connecting = connection::Actions::new();
     let ticks = live.ticks(|event| event.is_of("integrations"));
     // A form that is being filled in is not taken away by news: settings are fetched again only after a change of ours.
     let saved = Memo::new(move |seen: Option<&u32>| {
@@ -110,6 +116,18 @@ pub fn IntegrationPage() -> AnyView {
         |asked| async move {
             match asked {
                 Some((id, _)) => show_health(id).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
+    let connection = Resource::new(
+        move || {
+            let fresh = (ticks.get(), live.reopened.get(), connecting.done());
+            (tab.get() == Tab::Connection).then(|| (id.get(), fresh))
+        },
+        |asked| async move {
+            match asked {
+                Some((id, _)) => show_connection(id).await.map(Some),
                 None => Ok(None),
             }
         },
@@ -179,6 +197,11 @@ pub fn IntegrationPage() -> AnyView {
                         health::tab(&report, &screen.provider, actions.act, actions.diagnose, actions.work)
                     })
                 }),
+                Tab::Connection => loaded(connection, move |connection| {
+                    connection.map(|connection| {
+                        connection::tab(&screen.integration.id.to_string(), &connection, &screen.provider, connecting)
+                    })
+                }),
                 Tab::Settings => settings::tab(&screen, actions.save, actions.mail, actions.delete),
                 Tab::Logs => {
                     let integration = screen.integration;
@@ -224,10 +247,16 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
     let integration = &screen.integration;
     let id = integration.id.to_string();
     let path = format!("/integrations/{id}");
-    // Where nothing can stand in, there is nothing to configure.
-    let is_shown = |tab: Tab| tab != Tab::Failover || screen.provider.channel.is_some();
+    let is_oauth = screen.provider.connection == ConnectionKind::Oauth;
+    // Where nothing can stand in, or nobody consents, there is nothing to configure.
+    let is_shown = move |tab: Tab| match tab {
+        Tab::Connection => is_oauth,
+        Tab::Failover => screen.provider.channel.is_some(),
+        _ => true,
+    };
     let tabs = Tab::ALL.into_iter().filter(|(it, ..)| is_shown(*it)).map(|(it, name, title)| {
         let key = match it {
+            Tab::Connection => Some("c"),
             Tab::Settings => Some("e"),
             Tab::Logs => Some("l"),
             Tab::Health | Tab::Failover | Tab::Runbook => None,
@@ -314,7 +343,7 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
             .map(|at| view! { <p class="notice">{icon("pause")} <span>"In maintenance until " <Time at /></span></p> })}
         <FormProblem refusal=Refusal::of(act) />
         <nav class="tabs" aria-label="Integration">
-            {tabs}
+            {tabs.collect_view()}
         </nav>
     }
     .into_any()

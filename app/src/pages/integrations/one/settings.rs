@@ -1,6 +1,6 @@
 //! Changing an integration, sending a test e-mail through it, and the end of it.
 
-use domain::{Permission, catalogue::ConnectionKind};
+use domain::{Permission, api::EmailUsage, catalogue::ConnectionKind};
 use leptos::prelude::*;
 
 use super::super::fields;
@@ -9,6 +9,7 @@ use crate::{
     components::{
         field::{FormProblem, Refusal, TextField},
         icon::icon,
+        status::thousands,
     },
     session::{Session, may},
 };
@@ -20,15 +21,41 @@ pub fn tab(
     mail: ServerAction<SendTestEmail>,
     delete: ServerAction<DeleteIntegration>,
 ) -> AnyView {
-    let IntegrationScreen { integration, provider } = screen;
+    let IntegrationScreen { integration, provider, redirect_uri, usage, others } = screen;
     let form = IntegrationForm::of(integration);
     let sends_mail = provider.connection == ConnectionKind::Smtp && may(Permission::OperateIntegrations);
     view! {
         <div class="stack-wide page-narrow">
-            {fields::form(provider, form, &integration.secrets, save)}
+            {usage.as_ref().map(meters)}
+            {fields::form(provider, form, &integration.secrets, redirect_uri.as_deref(), others.clone(), save)}
             {sends_mail.then(|| test_email(screen, mail))}
             {may(Permission::WriteIntegrations).then(|| deletion(screen, delete))}
         </div>
+    }
+    .into_any()
+}
+
+/// What was sent against what may be.
+fn meters(usage: &EmailUsage) -> AnyView {
+    let meter = |sent: i64, limit: Option<i64>, when: &'static str| {
+        let words = match limit {
+            Some(limit) => format!("{} of {} {when}", thousands(sent), thousands(limit)),
+            None => format!("{} {when}", thousands(sent)),
+        };
+        view! {
+            <div class="meter">
+                <span class="num">{words}</span>
+                {limit.map(|limit| view! { <progress max=limit value=sent.min(limit) aria-label=format!("Sent {when}")></progress> })}
+            </div>
+        }
+    };
+    view! {
+        <section class="card" aria-labelledby="usage">
+            <h2 id="usage">"Current usage"</h2>
+            <div class="meters">
+                {meter(usage.hour, usage.hour_limit, "this hour")} {meter(usage.day, usage.day_limit, "today")}
+            </div>
+        </section>
     }
     .into_any()
 }

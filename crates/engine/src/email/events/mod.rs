@@ -74,7 +74,7 @@ impl Engine {
         let news = said.into_iter().map(|said| news(said, now)).collect();
         let heard = self.inner.store.hear_of_emails(row.organization, id, news).await.map_err(refused)?;
         if heard > 0 {
-            self.inner.live.send(row.organization, LiveEvent::Integrations);
+            self.inner.live.send(row.organization, LiveEvent::Emails);
         }
         Ok(heard)
     }
@@ -92,6 +92,9 @@ impl Engine {
             let Some(integration) = found.and_then(|row| row.email.integration_id) else { continue };
             let stored = self.inner.store.hear_of_emails(actor.organization, integration, vec![news]).await;
             heard += stored.map_err(refused)?;
+        }
+        if heard > 0 {
+            self.inner.live.send(actor.organization, LiveEvent::Emails);
         }
         Ok(heard)
     }
