@@ -12,6 +12,7 @@ export class Smtp {
   readonly port: number;
   readonly messages: Message[] = [];
   readonly #process: ChildProcess;
+  readonly #changed: (() => void)[] = [];
 
   private constructor(process: ChildProcess, port: number) {
     this.#process = process;
@@ -32,8 +33,16 @@ export class Smtp {
         const event = JSON.parse(line);
         if (event.event === "listening") resolve((smtp = new Smtp(child, event.port)));
         if (event.event === "message") smtp?.messages.push(event);
+        if (event.event === "changed") smtp?.#changed.shift()?.();
       });
     });
+  }
+
+  /** Changes its options from now on; answers when it has. */
+  async change(options: object): Promise<void> {
+    const changed = new Promise<void>((resolve) => this.#changed.push(resolve));
+    this.#process.stdin!.write(`${JSON.stringify(options)}\n`);
+    await changed;
   }
 
   stop(): void {

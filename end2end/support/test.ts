@@ -127,7 +127,7 @@ export async function expectFieldError(field: Locator, message: string): Promise
   await expect(field).toHaveAttribute("aria-invalid", "true");
   // The hint or the unit, if there is one, comes first.
   const words = message.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
-  await expect(field).toHaveAccessibleDescription(new RegExp(`(^|[.?] |^(attempts|seconds|days|per second|failures|ms) )${words}$`));
+  await expect(field).toHaveAccessibleDescription(new RegExp(`(^|[.?] |^(attempts|seconds|days|per second|failures|consecutive failures|ms) )${words}$`));
 }
 
 /** What opens and closes a `<details>`. It has no role of its own. */

@@ -26,6 +26,23 @@ test("every page", async ({ signedIn: page, goto, world }) => {
   }
 });
 
+test("failover", async ({ signedIn: page, goto, api }) => {
+  const config = { smtp_host: "127.0.0.1", smtp_port: 9, from_email: "noreply@example.com", from_name: "Acme", smtp_username: "u" };
+  const add = (provider: string) => {
+    const draft = { provider, name: unique(provider), config, secrets: { smtp_password: "x" } };
+    return api.call<{ id: string }>("POST", "/api/v1/integrations", draft);
+  };
+  const [primary, backup] = [await add("sendgrid"), await add("ses")];
+  const path = `/api/v1/integrations/${primary.id}/failover`;
+  await api.call("PUT", path, { backup_integration_id: backup.id });
+  await api.call("POST", `${path}/trigger`, { reason: "To look at it", force: true });
+  await goto(`/integrations/${primary.id}?tab=failover`);
+  await expect(page.getByRole("region", { name: "History" })).toContainText("To look at it");
+  await disclosure(page, "Restore Primary").click();
+  await expectAccessible(page);
+  for (const { id } of [primary, backup]) await api.call("DELETE", `/api/v1/integrations/${id}`);
+});
+
 test("the API documentation", async ({ page }) => {
   // One very long page: axe takes its time.
   test.setTimeout(240_000);

@@ -2,7 +2,11 @@
 
 use domain::{
     IntegrationId,
-    api::{Failover, FailoverMove, FailoverMoveQuery},
+    api::{Failover, FailoverMove},
+};
+#[cfg(feature = "ssr")]
+use domain::{
+    api::FailoverMoveQuery,
     failover::{FailoverDraft, MoveDraft},
 };
 use leptos::{prelude::*, server_fn::codec::Json};

@@ -92,7 +92,8 @@ pub struct EmailDraft {
     pub category: Option<String>,
     /// The integration that sends it; without one, the first active one of type e-mail by name.
     pub integration_id: Option<IntegrationId>,
-    /// Whether it may be sent once more when it is not known if the provider took it. It is then marked.
+    /// Whether it may be sent once more when it is not known if the provider took it. It is then marked. Where others stand
+    /// in for the integration, it is sent once more in any case.
     pub allow_duplicate: bool,
 }
 

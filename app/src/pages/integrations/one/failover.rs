@@ -33,33 +33,60 @@ pub struct Actions {
     pub act: ServerAction<ActOnIntegration>,
 }
 
-/// The tab.
-pub fn tab(screen: &FailoverScreen, actions: Actions) -> AnyView {
+/// What is known: forms stand on what was loaded with them, all else follows the news.
+#[derive(Clone, Copy)]
+struct Known {
+    first: StoredValue<FailoverScreen>,
+    news: RwSignal<Option<FailoverScreen>>,
+}
+
+impl Known {
+    fn newest<T>(self, look: impl Fn(&FailoverScreen) -> T) -> T {
+        self.first.with_value(|first| {
+            self.news.with(|news| {
+                let is_newer =
+                    |news: &&FailoverScreen| news.id == first.id && news.failover.version >= first.failover.version;
+                look(news.as_ref().filter(is_newer).unwrap_or(first))
+            })
+        })
+    }
+}
+
+/// The tab. `news` is what was heard since `screen` was loaded.
+pub fn tab(screen: &FailoverScreen, news: RwSignal<Option<FailoverScreen>>, actions: Actions) -> AnyView {
+    let known = Known { first: StoredValue::new(screen.clone()), news };
     let failover = &screen.failover;
-    let title = failover.channel.as_deref().map_or("", |channel| channel).to_owned();
-    let title = title.get(..1).map(|first| first.to_uppercase() + &title[1..]).unwrap_or_default();
-    let backups = failover.members.iter().skip(1).map(|member| self::member(screen, member, actions));
+    let channel = failover.channel.clone().unwrap_or_default();
+    let title = channel.get(..1).map(|first| first.to_uppercase() + &channel[1..]).unwrap_or_default();
+    let ids: Vec<IntegrationId> = failover.members.iter().map(|member| member.integration_id).collect();
+    let cards = ids.iter().map(|id| card(screen, known, *id, actions)).collect::<Vec<_>>();
+    let mut cards = cards.into_iter();
+    let primary = cards.next();
+    let backups = cards.collect_view();
     let is_primary = failover.primary_integration_id == screen.id;
     view! {
         <div class="stack-wide page-narrow">
             <h2>{format!("Failover Configuration - {title}")}</h2>
-            {now(failover)}
+            {move || known.newest(|screen| notices(&screen.failover))}
             <FormProblem refusal=Refusal::of(actions.work) />
             <section class="section" aria-labelledby="primary">
                 <h3 id="primary">"Primary provider"</h3>
-                {failover.members.first().map(|member| self::member(screen, member, actions))}
+                {primary}
             </section>
             <section class="section" aria-labelledby="backups">
                 <h3 id="backups">"Backup provider"</h3>
                 {if failover.is_configured {
-                    backups.collect_view().into_any()
+                    backups.into_any()
                 } else {
                     view! { <p class="empty">"No backup yet. Choose one below, and work goes on when this one fails."</p> }
                         .into_any()
                 }}
             </section>
             {if is_primary { settings(screen, actions.save) } else { elsewhere(failover) }}
-            {history(&screen.moves)}
+            <section class="card stack" aria-labelledby="moves">
+                <h3 id="moves">"History"</h3>
+                {move || known.newest(|screen| history(&screen.moves))}
+            </section>
         </div>
     }
     .into_any()
@@ -73,7 +100,7 @@ fn elsewhere(failover: &Failover) -> AnyView {
 }
 
 /// What somebody should know first.
-fn now(failover: &Failover) -> AnyView {
+fn notices(failover: &Failover) -> AnyView {
     let warning = |text: String| view! { <p class="notice notice-warn">{icon("alert")} <span>{text}</span></p> };
     let all_down = failover.is_all_down.then(|| {
         view! {
@@ -108,11 +135,23 @@ fn member_status(status_of: MemberStatus) -> AnyView {
     }
 }
 
-fn member(screen: &FailoverScreen, member: &FailoverMember, actions: Actions) -> AnyView {
-    let failover = &screen.failover;
-    let id = member.integration_id;
+/// One member: its facts follow the news, its forms come and go with what they are for.
+fn card(screen: &FailoverScreen, known: Known, id: IntegrationId, actions: Actions) -> AnyView {
+    let name = screen.failover.members.iter().find(|member| member.integration_id == id);
+    let (name, is_there) =
+        name.map(|member| (member.name.clone(), member.status != MemberStatus::Missing)).unwrap_or_default();
+    view! {
+        <article class="card stack" aria-label=name.clone()>
+            {move || known.newest(|screen| facts(&screen.failover, id))}
+            {is_there.then(|| buttons(screen, known, id, &name, actions))}
+        </article>
+    }
+    .into_any()
+}
+
+fn facts(failover: &Failover, id: IntegrationId) -> Option<AnyView> {
+    let member: &FailoverMember = failover.members.iter().find(|member| member.integration_id == id)?;
     let is_active = failover.active_integration_id == id;
-    let is_primary = failover.primary_integration_id == id;
     let since = (is_active && failover.is_configured).then(|| {
         view! { <span class="muted">"Does the work since " <Time at=failover.active_since /></span> }
     });
@@ -120,38 +159,35 @@ fn member(screen: &FailoverScreen, member: &FailoverMember, actions: Actions) ->
         let text = count(member.failures.into(), "failure in a row", "failures in a row");
         view! { <span class="bad num">{text}</span> }
     });
-    let next = member.next_probe_at.map(|at| view! { <span class="muted">"Tried again " <Time at /></span> });
+    let next = member.next_probe_at.map(|at| view! { <span class="muted">"Next try " <Time at /></span> });
     let error = member.last_error.clone().map(|error| view! { <p class="bad break">{error}</p> });
-    let name = member.name.clone();
-    let label = format!("{name}{}", if is_active { " (Currently Active)" } else { "" });
-    let is_there = member.status != MemberStatus::Missing;
-    view! {
-        <article class="card stack" aria-label=name.clone()>
+    let label = format!("{}{}", member.name, if is_active { " (Currently Active)" } else { "" });
+    Some(
+        view! {
             <div class="row">
-                <a class="strong grow" href=format!("/integrations/{id}")>{label}</a>
+                <a class="strong grow" href=format!("/integrations/{id}")>
+                    {label}
+                </a>
                 {member_status(member.status)}
             </div>
             <p class="muted mono break">{member.target.clone()}</p>
             <p class="row">{since} {failures} {next}</p>
             {error}
-            {is_there.then(|| buttons(screen, member, is_active, is_primary, actions))}
-        </article>
-    }
-    .into_any()
+        }
+        .into_any(),
+    )
 }
 
-fn buttons(
-    screen: &FailoverScreen,
-    member: &FailoverMember,
-    is_active: bool,
-    is_primary: bool,
-    actions: Actions,
-) -> AnyView {
-    let (id, name) = (member.integration_id.to_string(), member.name.clone());
+fn buttons(screen: &FailoverScreen, known: Known, id: IntegrationId, name: &str, actions: Actions) -> AnyView {
+    let (own, name) = (screen.id, name.to_owned());
+    let (is_configured, primary) = (screen.failover.is_configured, screen.failover.primary_integration_id);
+    let is_primary = primary == id;
+    let is_active = Memo::new(move |_| known.newest(|screen| screen.failover.active_integration_id == id));
+    let is_pinned = Memo::new(move |_| known.newest(|screen| screen.failover.mode == FailoverMode::Pinned));
     let operates = may(Permission::OperateIntegrations);
-    let is_configured = screen.failover.is_configured;
     let pending = actions.act.pending();
-    let test = (operates && member.status != MemberStatus::Disabled).then(|| {
+    let (id, work) = (id.to_string(), actions.work);
+    let test = operates.then(|| {
         let (id, label) = (id.clone(), format!("Test Connection: {name}"));
         view! {
             <ActionForm action=actions.act attr:class="inline">
@@ -162,22 +198,23 @@ fn buttons(
             </ActionForm>
         }
     });
-    let is_pinned = screen.failover.mode == FailoverMode::Pinned;
-    let restore = (operates && is_configured && is_primary && (!is_active || is_pinned))
-        .then(|| confirm(screen.id, &id, "restore", "Restore Primary", &name, actions.work));
-    let switch = (operates && is_configured && !is_active && !is_primary)
-        .then(|| confirm(screen.id, &id, "switch", "Switch Now", &name, actions.work));
-    let promote = (may(Permission::WriteIntegrations) && !is_primary)
-        .then(|| confirm(screen.id, &id, "make_primary", "Make Primary", &name, actions.work));
+    let form = {
+        let (id, name) = (id.clone(), name.clone());
+        move |verb, label| confirm(own, &id, verb, label, &name, work)
+    };
+    let (restore, switch, promote) = (form.clone(), form.clone(), form);
+    let may_restore = move || operates && is_configured && is_primary && (!is_active.get() || is_pinned.get());
+    let may_switch = move || operates && is_configured && !is_primary && !is_active.get();
+    let may_promote = may(Permission::WriteIntegrations) && !is_primary;
     view! {
-        <div class="row">
+        <div class="member-actions">
             <a class="btn btn-sm" href=format!("/integrations/{id}?tab=settings") aria-label=format!("Configure: {name}")>
                 "Configure"
             </a>
             {test}
-            {switch}
-            {restore}
-            {promote}
+            {move || may_switch().then(|| switch("switch", "Switch Now"))}
+            {move || may_restore().then(|| restore("restore", "Restore Primary"))}
+            {may_promote.then(|| promote("make_primary", "Make Primary"))}
         </div>
     }
     .into_any()
@@ -204,19 +241,37 @@ fn confirm(
     let (id, to) = (id.to_string(), to.to_owned());
     let (reason_id, minutes_id) = (format!("reason-{verb}-{to}"), format!("minutes-{verb}-{to}"));
     let spoken = format!("{label}: {name}");
+    let error = move |field: &'static str, of: &str| {
+        let id = format!("{of}-error");
+        view! {
+            <p class="field-error" id=id>
+                {move || refusal.field(field)}
+            </p>
+        }
+    };
     let minutes = is_timed.then(|| {
-        let id = minutes_id.clone();
+        let (id, described) = (minutes_id.clone(), format!("{minutes_id}-error"));
         view! {
             <div class="field">
-                <label class="field-label" for=minutes_id>
+                <label class="field-label" for=minutes_id.clone()>
                     "For (minutes)"
                 </label>
-                <input class="input num" id=id name="minutes" inputmode="numeric" autocomplete="off" placeholder="Until it is restored" />
-                <FieldError refusal name="pin_minutes" />
+                <input
+                    class="input num"
+                    id=id
+                    name="minutes"
+                    inputmode="numeric"
+                    autocomplete="off"
+                    placeholder="Until it is restored"
+                    aria-invalid=move || refusal.field("pin_minutes").map(|_| "true")
+                    aria-describedby=described
+                />
+                {error("pin_minutes", &minutes_id)}
             </div>
         }
     });
-    let input_id = reason_id.clone();
+    let (input_id, described) = (reason_id.clone(), format!("{reason_id}-error"));
+    let reason_error = error("reason", &reason_id);
     view! {
         <details class="confirm">
             <summary class="btn btn-sm" aria-label=spoken>{label}</summary>
@@ -234,8 +289,9 @@ fn confirm(
                         name="reason"
                         autocomplete="off"
                         aria-invalid=move || refusal.field("reason").map(|_| "true")
+                        aria-describedby=described
                     />
-                    <FieldError refusal name="reason" />
+                    {reason_error}
                 </div>
                 {minutes}
                 <label class="check">
@@ -356,15 +412,9 @@ fn history(moves: &[FailoverMove]) -> AnyView {
             </li>
         }
     };
-    view! {
-        <section class="card stack" aria-labelledby="moves">
-            <h3 id="moves">"History"</h3>
-            {if moves.is_empty() {
-                view! { <p class="muted">"Nothing moved yet."</p> }.into_any()
-            } else {
-                view! { <ul class="moves">{moves.iter().map(row).collect_view()}</ul> }.into_any()
-            }}
-        </section>
+    if moves.is_empty() {
+        view! { <p class="muted">"Nothing moved yet."</p> }.into_any()
+    } else {
+        view! { <ul class="moves">{moves.iter().map(row).collect_view()}</ul> }.into_any()
     }
-    .into_any()
 }

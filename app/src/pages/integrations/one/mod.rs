@@ -12,7 +12,7 @@ use domain::{
     api::{LogLevel, LogQuery, TimeRange},
     catalogue::ConnectionKind,
 };
-use leptos::prelude::*;
+use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::{health_status, report, verb_word};
@@ -31,7 +31,7 @@ use crate::{
         problem::problem_page,
         toast::Toasts,
     },
-    live::Live,
+    live::{Connection, Live},
     session::may,
     time::Time,
 };
@@ -153,20 +153,39 @@ pub fn IntegrationPage() -> AnyView {
             }
         },
     );
+    // A refused move leaves what was typed where it is.
+    let reset = Memo::new(move |seen: Option<&u32>| {
+        let succeeded = actions.save_failover.value().with(|answer| matches!(answer, Some(Ok(_))));
+        seen.copied().unwrap_or_default() + u32::from(succeeded)
+    });
+    let moved = Memo::new(move |seen: Option<&u32>| {
+        let succeeded = actions.work.value().with(|answer| matches!(answer, Some(Ok(_))));
+        seen.copied().unwrap_or_default() + u32::from(succeeded)
+    });
     let failover = Resource::new(
-        move || {
-            let changes =
-                (actions.act.version().get(), actions.save_failover.version().get(), actions.work.version().get());
-            let fresh = (ticks.get(), live.reopened.get(), changes);
-            (tab.get() == Tab::Failover).then(|| (id.get(), fresh))
-        },
+        move || (tab.get() == Tab::Failover).then(|| (id.get(), reset.get(), moved.get())),
         |asked| async move {
             match asked {
-                Some((id, _)) => show_failover(id).await.map(Some),
+                Some((id, ..)) => show_failover(id).await.map(Some),
                 None => Ok(None),
             }
         },
     );
+    // Of a group, only what stands beside its forms follows the news.
+    let news = RwSignal::new(None);
+    Effect::new(move |_| {
+        _ = (ticks.get(), live.reopened.get(), actions.act.version().get());
+        // What happened between loading and connecting was told to nobody.
+        let is_connected = live.connection.get() == Connection::Open;
+        if is_connected && tab.get() == Tab::Failover {
+            spawn_local(async move {
+                if let Ok(screen) = show_failover(id.get_untracked()).await {
+                    // The page may be gone by now.
+                    _ = news.try_set(Some(screen));
+                }
+            });
+        }
+    });
     let show = move |screen: IntegrationScreen| {
         let head = head(&screen, actions.act, tab);
         let screen = StoredValue::new(screen);
@@ -193,7 +212,7 @@ pub fn IntegrationPage() -> AnyView {
                 }
                 Tab::Failover => loaded(failover, move |screen| {
                     let Actions { save_failover: save, work, act, .. } = actions;
-                    screen.map(|screen| failover::tab(&screen, failover::Actions { save, work, act }))
+                    screen.map(|screen| failover::tab(&screen, news, failover::Actions { save, work, act }))
                 }),
                 Tab::Runbook => runbook::tab(&screen.integration, actions.runbook),
             }
