@@ -36,7 +36,7 @@ use components::{
     heading::LastPath,
     toast::{ToastRegion, Toasts},
 };
-use pages::lazy::{Admin, Edit, Entry, Landing, Page, Services, Traffic, Triage};
+use pages::lazy::{Admin, Edit, Entry, Landing, Page, Service, Services, Traffic, Triage};
 
 /// Told to the window once the page is live.
 const HYDRATED: &str = "hydrated";
@@ -138,8 +138,8 @@ pub fn App() -> AnyView {
                         <Route path=path!("/events/:id") view=Page::Traffic(Traffic::Event) ssr=SsrMode::Async />
                         <Route path=path!("/retry-policy") view=Page::Edit(Edit::RetryPolicy) ssr=SsrMode::Async />
                         <Route path=path!("/integrations") view=Page::Services(Services::Integrations) ssr=SsrMode::Async />
-                        <Route path=path!("/integrations/new") view=Page::Services(Services::NewIntegration) ssr=SsrMode::Async />
-                        <Route path=path!("/integrations/:id") view=Page::Services(Services::Integration) ssr=SsrMode::Async />
+                        <Route path=path!("/integrations/new") view=Page::Service(Service::NewIntegration) ssr=SsrMode::Async />
+                        <Route path=path!("/integrations/:id") view=Page::Service(Service::Integration) ssr=SsrMode::Async />
                         <Route path=path!("/emails") view=Page::Admin(Admin::Emails) ssr=SsrMode::Async />
                         <Route path=path!("/emails/templates") view=Page::Admin(Admin::EmailTemplates) ssr=SsrMode::Async />
                         <Route path=path!("/emails/templates/:id") view=Page::Admin(Admin::EmailTemplate) ssr=SsrMode::Async />

@@ -81,6 +81,42 @@ const fn session_cookie_name(secure: bool) -> &'static str {
     if secure { "__Host-signalbox_session" } else { "signalbox_session" }
 }
 
+/// Name of the cookie by which a browser is known that was sent to a provider of OAuth 2.0.
+pub const fn oauth_cookie_name(secure: bool) -> &'static str {
+    if secure { "__Host-signalbox_oauth" } else { "signalbox_oauth" }
+}
+
+/// That cookie. It comes back with the provider's redirect, which is why it is not `Strict`.
+pub fn oauth_cookie(sent: &engine::Sent, secure: bool) -> String {
+    format!(
+        "{}={}; Path=/; HttpOnly; SameSite=Lax; Expires={}{}",
+        oauth_cookie_name(secure),
+        sent.browser.expose(),
+        http_date(sent.authorization.expires_at),
+        if secure { "; Secure" } else { "" }
+    )
+}
+
+/// Sends the browser to a provider, whose consent is needed. Without JavaScript it goes by a link of ours: the policy of our
+/// pages lets no form lead elsewhere.
+pub(crate) async fn send_to_provider(
+    engine: &Engine,
+    actor: &Actor,
+    id: domain::IntegrationId,
+    scopes: Vec<String>,
+) -> Result<(), CallError> {
+    let request = domain::api::AuthorizationRequest { scopes };
+    if is_plain_form() {
+        redirect(&engine.connect_link(actor, id, request).await?.authorization_url);
+        return Ok(());
+    }
+    let secure = visitor()?.secure_cookies;
+    let sent = engine.authorize(actor, id, request, cookie(oauth_cookie_name(secure)).as_deref()).await?;
+    set_cookie(&oauth_cookie(&sent, secure));
+    redirect(&sent.authorization.authorization_url);
+    Ok(())
+}
+
 /// Gives the browser its session.
 pub(crate) fn begin_session(session: &engine::NewSession, visitor: &Visitor) {
     set_cookie(&session_cookie(session.token.expose(), session.expires_at, visitor.secure_cookies));

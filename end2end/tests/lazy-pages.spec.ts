@@ -14,7 +14,7 @@ test("a first visit loads its own page; the others follow once it is live", asyn
       const parts = found.map(({ name }) => /\/pkg\/split_([a-z]+)_/.exec(name)?.[1] ?? "");
       return [...new Set(parts)].filter((part) => part !== "").sort();
     }, before);
-  await expect.poll(() => asked(false)).toEqual(["admin", "edit", "entry", "landing", "services", "traffic", "triage"]);
+  await expect.poll(() => asked(false)).toEqual(["admin", "edit", "entry", "landing", "service", "services", "traffic", "triage"]);
   expect(await asked(true)).toEqual(["entry"]);
 });
 

@@ -92,11 +92,24 @@ pub async fn list_providers() -> Result<Vec<ProviderChoice>, CallError> {
     Ok(engine.providers().map(choice).collect())
 }
 
+/// A provider that is to be configured.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ProviderScreen {
+    /// The provider.
+    pub provider: Provider,
+    /// What has to be registered there, when it is connected by OAuth.
+    pub redirect_uri: Option<String>,
+    /// What an integration of it can depend on, by name.
+    pub others: Vec<(IntegrationId, String)>,
+}
+
 /// One provider.
 #[server(prefix = "/_ui", endpoint = "integrations/provider", input = Json)]
-pub async fn show_provider(id: String) -> Result<Provider, CallError> {
-    let (engine, _) = ssr::caller()?;
-    Ok(engine.provider(&id)?.as_ref().clone())
+pub async fn show_provider(id: String) -> Result<ProviderScreen, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let provider = engine.provider(&id)?;
+    let (redirect_uri, others) = (engine.redirect_uri(provider), others(&engine, &actor).await?);
+    Ok(ProviderScreen { provider: provider.as_ref().clone(), redirect_uri, others })
 }
 
 /// An integration with its provider.
@@ -106,6 +119,8 @@ pub struct IntegrationScreen {
     pub integration: Integration,
     /// Its provider.
     pub provider: Provider,
+    /// What has to be registered there, when it is connected by OAuth.
+    pub redirect_uri: Option<String>,
     /// What it has sent, if it sends e-mails.
     pub usage: Option<EmailUsage>,
     /// What it can depend on: all others, by name.
@@ -117,22 +132,22 @@ pub struct IntegrationScreen {
 pub async fn show_integration(id: String) -> Result<IntegrationScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let integration = engine.integration(&actor, ssr::id(&id, "Integration")?).await?;
-    let provider = engine.provider(&integration.provider)?.as_ref().clone();
+    let provider = engine.provider(&integration.provider)?.clone();
     let usage = if provider.connection == domain::catalogue::ConnectionKind::Smtp {
         Some(engine.email_usage(&actor, integration.id).await?)
     } else {
         None
     };
-    let mut others = list_others().await?;
+    let mut others = others(&engine, &actor).await?;
     others.retain(|(id, _)| *id != integration.id);
-    Ok(IntegrationScreen { integration, provider, usage, others })
+    let redirect_uri = engine.redirect_uri(&provider);
+    Ok(IntegrationScreen { provider: provider.as_ref().clone(), redirect_uri, integration, usage, others })
 }
 
 /// Integrations that another one can depend on, by name.
-#[server(prefix = "/_ui", endpoint = "integrations/others", input = Json)]
-pub async fn list_others() -> Result<Vec<(IntegrationId, String)>, CallError> {
-    let (engine, actor) = ssr::caller()?;
-    let all = engine.integrations(&actor, &domain::api::IntegrationQuery::default()).await?;
+#[cfg(feature = "ssr")]
+async fn others(engine: &engine::Engine, actor: &engine::Actor) -> Result<Vec<(IntegrationId, String)>, CallError> {
+    let all = engine.integrations(actor, &domain::api::IntegrationQuery::default()).await?;
     Ok(all.into_iter().map(|integration| (integration.id, integration.name)).collect())
 }
 
@@ -261,7 +276,8 @@ impl IntegrationForm {
     }
 }
 
-/// Stores the form; with `then` = `test` a test follows. With `then` = `try` nothing is stored, only tested.
+/// Stores the form; with `then` = `test` a test follows, with `connect` the consent of an account. With `then` = `try` nothing
+/// is stored, only tested.
 #[server(prefix = "/_ui", endpoint = "integrations/save")]
 pub async fn save_integration(
     form: IntegrationForm,
@@ -282,6 +298,10 @@ pub async fn save_integration(
         Some(id) => engine.update_integration(&actor, id, draft).await?,
         None => engine.create_integration(&actor, draft).await?,
     };
+    if then == "connect" {
+        ssr::send_to_provider(&engine, &actor, saved.id, Vec::new()).await?;
+        return Ok(None);
+    }
     let tested = if then == "test" { Some(engine.test_integration(&actor, saved.id).await?) } else { None };
     let path = format!("/integrations/{}{}", saved.id, if then == "test" { "" } else { "?tab=settings" });
     if id.is_none() || then == "test" {
@@ -315,6 +335,10 @@ pub enum Verb {
 pub async fn act_on_integration(id: String, verb: Verb) -> Result<Option<CheckResult>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let one = ssr::id(&id, "Integration")?;
+    // Where an account has to sign in again, that is what reconnects.
+    if verb == Verb::Reconnect && engine.needs_consent(&actor, one).await? {
+        return ssr::send_to_provider(&engine, &actor, one, Vec::new()).await.map(|()| None);
+    }
     ssr::redirect_plain_form(&format!("/integrations/{id}"));
     Ok(match verb {
         Verb::Enable => engine.set_integration_state(&actor, one, IntegrationState::Active).await.map(|_| None)?,

@@ -114,9 +114,13 @@ fn list(page: &Page<Alert>, shown: View, is_later: bool, act: ServerAction<ActOn
 
 /// Where the subject of an alert is.
 fn subject_href(alert: &Alert) -> Option<String> {
-    let subject = &alert.subject;
+    let subject = alert.about();
     match subject.split_once('_')?.0 {
-        "int" => Some(format!("/integrations/{subject}")),
+        "int" => {
+            let is_about_a_group =
+                matches!(alert.rule, AlertRule::FailedOver | AlertRule::FailoverFlapping | AlertRule::AllDown);
+            Some(format!("/integrations/{subject}{}", if is_about_a_group { "?tab=failover" } else { "" }))
+        }
         "whk" => Some(format!("/webhooks/{subject}")),
         "org" => Some("/dead-letters".to_owned()),
         "key" => Some("/api".to_owned()),

@@ -52,8 +52,10 @@ pub enum Page {
     Traffic(Traffic),
     /// What could not be sent, and what is done about it.
     Triage(Triage),
-    /// What the organization relies on.
+    /// How what the organization relies on is.
     Services(Services),
+    /// One of these, and how it is set up.
+    Service(Service),
     /// Everything else.
     Admin(Admin),
 }
@@ -114,14 +116,19 @@ pub enum Triage {
 pub enum Services {
     /// `/integrations`
     Integrations,
-    /// `/integrations/new`
-    NewIntegration,
-    /// `/integrations/{id}`
-    Integration,
     /// `/logs`
     Logs,
     /// `/alerts`
     Alerts,
+}
+
+/// See [`Page::Service`].
+#[derive(Clone, Copy)]
+pub enum Service {
+    /// `/integrations/new`
+    NewIntegration,
+    /// `/integrations/{id}`
+    Integration,
 }
 
 /// See [`Page::Admin`].
@@ -195,10 +202,16 @@ fn triage(page: Triage) -> Shown {
 fn services(page: Services) -> Shown {
     Ok(match page {
         Services::Integrations => Integrations(),
-        Services::NewIntegration => NewIntegration(),
-        Services::Integration => IntegrationPage(),
         Services::Logs => Logs(),
         Services::Alerts => Alerts(),
+    })
+}
+
+#[lazy(fallible)]
+fn service(page: Service) -> Shown {
+    Ok(match page {
+        Service::NewIntegration => NewIntegration(),
+        Service::Integration => IntegrationPage(),
     })
 }
 
@@ -225,6 +238,7 @@ impl ChooseView for Page {
             Self::Traffic(page) => traffic(page).await,
             Self::Triage(page) => triage(page).await,
             Self::Services(page) => services(page).await,
+            Self::Service(page) => service(page).await,
             Self::Admin(page) => admin(page).await,
         };
         shown.unwrap_or_else(|_| unfetched().into_any())
@@ -260,7 +274,8 @@ pub async fn fetch(path: &str) -> bool {
         ["webhooks", _] | ["retry-policy"] => __preload_edit().await,
         ["deliveries" | "events", ..] => __preload_traffic().await,
         ["dead-letters" | "jobs"] => __preload_triage().await,
-        ["integrations" | "logs" | "alerts", ..] => __preload_services().await,
+        ["integrations", _] => __preload_service().await,
+        ["integrations" | "logs" | "alerts"] => __preload_services().await,
         ["inspector" | "api" | "settings"] | ["emails", ..] => __preload_admin().await,
         _ => Ok(()),
     };

@@ -21,8 +21,14 @@ words! {
         SecretAge = "secret_age",
         /// A connection needs its account's owner to sign in again.
         Reauthenticate = "reauthenticate",
+        /// A connection's consent ends soon.
+        ConsentEnds = "consent_ends",
         /// Work goes through a backup.
         FailedOver = "failed_over",
+        /// Work moves between primary and backup too often.
+        FailoverFlapping = "failover_flapping",
+        /// Neither primary nor backup works.
+        AllDown = "all_down",
     }
 
     /// How much it matters.
@@ -77,18 +83,24 @@ impl AlertRule {
             Self::WebhookDisabled => "Webhook disabled",
             Self::SecretAge => "Key older than 90 days",
             Self::Reauthenticate => "Reconnection needed",
+            Self::ConsentEnds => "Consent ends soon",
             Self::FailedOver => "Running on backup",
+            Self::FailoverFlapping => "Failover moves too often",
+            Self::AllDown => "Primary and backup down",
         }
     }
 
     /// How much it matters.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::IntegrationDown | Self::Reauthenticate => Severity::Critical,
-            Self::IntegrationSlow | Self::ErrorRate | Self::DeadLetters | Self::WebhookDisabled | Self::FailedOver => {
-                Severity::Warning
-            }
-            Self::SecretAge => Severity::Info,
+            Self::IntegrationDown | Self::Reauthenticate | Self::AllDown => Severity::Critical,
+            Self::IntegrationSlow
+            | Self::ErrorRate
+            | Self::DeadLetters
+            | Self::WebhookDisabled
+            | Self::FailedOver
+            | Self::FailoverFlapping => Severity::Warning,
+            Self::SecretAge | Self::ConsentEnds => Severity::Info,
         }
     }
 }

@@ -156,6 +156,10 @@ ids! {
     EmailId = "eml";
     /// Words for e-mails.
     EmailTemplateId = "tpl";
+    /// Integrations that stand in for each other.
+    FailoverId = "fog";
+    /// One move of work between them.
+    FailoverMoveId = "fom";
     /// One run of one process: it owns leases, and a restart is another node.
     NodeId = "nod";
 }

@@ -7,9 +7,11 @@
 mod alert;
 pub mod api;
 pub mod catalogue;
+mod connection;
 pub mod delivery;
 mod durations;
 mod event_type;
+pub mod failover;
 mod filter;
 pub mod health;
 mod ids;
@@ -24,12 +26,17 @@ mod webhook;
 mod words;
 
 pub use alert::{AlertRule, AlertSettings, AlertState, Channel, Severity, Transition};
+pub use connection::{
+    CONSENT_WARNINGS_DAYS, ConnectionStatus, LEAST_LEFT_MS, REFRESH_DEADLINE_MS, REFRESH_LEASE_MS, RefreshFault,
+    Revocation, consent_warning, refresh_at, retry_at,
+};
 pub use durations::{duration_percentile_ms, duration_slot};
 pub use event_type::{Category, EventPattern, EventType, is_event_type_name};
 pub use filter::{Condition, Filter, Operator};
 pub use ids::{
-    AlertId, ApiKeyId, AuditId, DeliveryId, EmailId, EmailTemplateId, EventId, IdError, InspectorRequestId,
-    IntegrationId, JobId, LogEntryId, MemberId, NodeId, OrganizationId, PublicId, SourceId, WebhookId,
+    AlertId, ApiKeyId, AuditId, DeliveryId, EmailId, EmailTemplateId, EventId, FailoverId, FailoverMoveId, IdError,
+    InspectorRequestId, IntegrationId, JobId, LogEntryId, MemberId, NodeId, OrganizationId, PublicId, SourceId,
+    WebhookId,
 };
 pub use integration::{IntegrationDraft, IntegrationState, IntegrationStatus, SECRET_AGE_DAYS, SecretSource};
 pub use options::{DeliveryOptions, Retention};

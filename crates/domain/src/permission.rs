@@ -56,6 +56,7 @@ impl Role {
             | P::WriteEventTypes
             | P::ReadSecrets
             | P::WriteIntegrations
+            | P::UseConnections
             | P::ManageApiKeys
             | P::ReadAudit => Self::Admin,
             P::ManageMembers => Self::Owner,
@@ -121,13 +122,15 @@ pub enum Permission {
     OperateIntegrations,
     /// Send e-mails.
     SendEmails,
+    /// Get access tokens of connections.
+    UseConnections,
     /// Add, change, remove members.
     ManageMembers,
 }
 
 impl Permission {
     /// Every permission, for tests that walk all of them.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 22] = [
         Self::ReadWebhooks,
         Self::WriteWebhooks,
         Self::WriteSettings,
@@ -148,6 +151,7 @@ impl Permission {
         Self::WriteIntegrations,
         Self::OperateIntegrations,
         Self::SendEmails,
+        Self::UseConnections,
         Self::ManageMembers,
     ];
 }
@@ -174,6 +178,9 @@ pub enum Scope {
     /// Send e-mails.
     #[serde(rename = "emails:send")]
     EmailsSend,
+    /// Get access tokens of connections; nothing else.
+    #[serde(rename = "connections:token")]
+    ConnectionsToken,
     /// All that an admin may.
     #[serde(rename = "admin")]
     Admin,
@@ -181,13 +188,14 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes, the narrowest first.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::EventsWrite,
         Self::WebhooksRead,
         Self::WebhooksWrite,
         Self::IntegrationsRead,
         Self::IntegrationsWrite,
         Self::EmailsSend,
+        Self::ConnectionsToken,
         Self::Admin,
     ];
 
@@ -200,6 +208,7 @@ impl Scope {
             Self::IntegrationsRead => "integrations:read",
             Self::IntegrationsWrite => "integrations:write",
             Self::EmailsSend => "emails:send",
+            Self::ConnectionsToken => "connections:token",
             Self::Admin => "admin",
         }
     }
@@ -213,6 +222,7 @@ impl Scope {
             Self::IntegrationsRead => "Read integrations, their health, logs and alerts",
             Self::IntegrationsWrite => "Read, change and test integrations, act on alerts",
             Self::EmailsSend => "Send e-mails",
+            Self::ConnectionsToken => "Get access tokens of connections",
             Self::Admin => "Everything an admin may do",
         }
     }
@@ -234,6 +244,7 @@ impl Scope {
                 matches!(permission, P::ReadIntegrations | P::WriteIntegrations | P::OperateIntegrations)
             }
             Self::EmailsSend => matches!(permission, P::SendEmails),
+            Self::ConnectionsToken => matches!(permission, P::UseConnections),
             Self::Admin => Role::Admin.may(permission),
         }
     }

@@ -3,12 +3,13 @@
 //! A provider's file says only what is its own. What providers have in common comes from two more: the file of its
 //! connection (`connections/smtp.toml`) and the one for all (`general.toml`). A field that a provider's file mentions is
 //! laid over the field of that name there; those that are only its own follow; the section "Advanced" is the last one.
+//! What a file says in `[oauth]` is kept apart: no form and no caller needs it.
 //! It refuses, at the start of the process and naming the file, whatever does not fit the types of
 //! `domain::catalogue`. It knows no provider by name.
 
 use std::{collections::BTreeMap, sync::Arc};
 
-use domain::catalogue::{Action, IntegrationType, Provider};
+use domain::catalogue::{Action, IntegrationType, Oauth, Provider};
 use rust_embed::RustEmbed;
 use toml::{Table, Value};
 
@@ -26,6 +27,8 @@ const ADVANCED: &str = "Advanced";
 pub struct Catalogue {
     /// By type in the order of [`IntegrationType::ALL`], then by name.
     providers: Vec<Arc<Provider>>,
+    /// By the provider's id.
+    oauth: BTreeMap<String, Arc<Oauth>>,
 }
 
 impl Catalogue {
@@ -45,20 +48,30 @@ impl Catalogue {
             tables.insert(path, table);
         }
         let mut providers = Vec::new();
+        let mut oauth = BTreeMap::new();
         for (path, own) in &tables {
             let Some(id) = path.strip_suffix(".toml").filter(|id| *path != GENERAL && !id.contains('/')) else {
                 continue;
             };
-            providers.push(Arc::new(provider(id, own.clone(), &tables).map_err(|error| unusable(path, &error))?));
+            let mut own = own.clone();
+            if let Some(side) = own.remove("oauth") {
+                oauth.insert(id.to_owned(), Arc::new(side.try_into().map_err(|error| unusable(path, &error))?));
+            }
+            providers.push(Arc::new(provider(id, own, &tables).map_err(|error| unusable(path, &error))?));
         }
         let rank = |kind| IntegrationType::ALL.iter().position(|other| *other == kind);
         providers.sort_by_cached_key(|provider| (rank(provider.kind), provider.name.to_lowercase()));
-        Ok(Self { providers })
+        Ok(Self { providers, oauth })
     }
 
     /// The provider of that id.
     pub fn provider(&self, id: &str) -> Option<&Arc<Provider>> {
         self.providers.iter().find(|provider| provider.id == id)
+    }
+
+    /// How the provider of that id does OAuth 2.0, when it is connected by that.
+    pub fn oauth(&self, id: &str) -> Option<&Arc<Oauth>> {
+        self.oauth.get(id)
     }
 
     /// All of them, by type in the order of [`IntegrationType::ALL`], then by name.

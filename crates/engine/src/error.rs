@@ -15,6 +15,9 @@ pub(crate) fn refused(error: StoreError) -> ApiError {
         StoreError::Conflict("integrations_name") => {
             Problems::one("name", "An integration with this name already exists").into()
         }
+        StoreError::Conflict("failover_members_integration") => {
+            Problems::one("backup_integration_id", "An integration is in one failover group at most").into()
+        }
         StoreError::Conflict("email_templates_name") => {
             Problems::one("name", "A template with this name already exists").into()
         }

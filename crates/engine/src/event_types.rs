@@ -121,13 +121,17 @@ mod tests {
         assert_eq!(catalogue.names.len(), catalogue.types.len(), "no name twice");
         let mut categories: Vec<&str> = catalogue.types.iter().map(|event_type| &*event_type.category.0).collect();
         categories.dedup();
-        let expected = ["JOBS", "CANDIDATES", "SUBMISSIONS", "INTERVIEWS", "USERS", "TASKS", "APPROVALS"];
+        let expected =
+            ["JOBS", "CANDIDATES", "SUBMISSIONS", "INTERVIEWS", "USERS", "TASKS", "APPROVALS", "INTEGRATIONS"];
         assert_eq!(categories, expected);
         for event_type in &catalogue.types {
             assert!(is_event_type_name(&event_type.name) && !event_type.custom, "{event_type:?}");
             assert!(!event_type.description.is_empty() && event_type.sample.is_object(), "{event_type:?}");
         }
         for name in ["job.closed", "candidate.status_changed", "submission.updated", "submission.placed"] {
+            assert!(catalogue.contains(name), "{name}");
+        }
+        for name in ["failover.switched", "failover.restored"] {
             assert!(catalogue.contains(name), "{name}");
         }
         for name in ["user.deactivated", "task.swapped", "approval.delegated", "interview.completed"] {

@@ -18,6 +18,7 @@ mod email;
 mod error;
 mod event_types;
 mod events;
+mod failover;
 pub mod http;
 mod inspector;
 mod integrations;
@@ -26,6 +27,7 @@ mod live;
 mod logs;
 mod members;
 mod metrics;
+mod oauth;
 mod overview;
 mod paging;
 mod replays;
@@ -61,6 +63,7 @@ pub use inspector::InspectorHit;
 use ipnet::IpNet;
 pub use live::{LiveEvent, LiveMessage};
 pub use metrics::Metrics;
+pub use oauth::{Callback, ConnectPage, Finished, Sent, Unfinished};
 pub use replays::Replayed;
 pub use sessions::{NewSession, Origin};
 pub use setup::{Bootstrap, Setup};
@@ -188,6 +191,8 @@ pub(crate) struct Inner {
     checks_lost: AtomicBool,
     notifier: Notify,
     mailer: Notify,
+    /// Callers of one connection queue here while it is refreshed.
+    refreshing: [tokio::sync::Mutex<()>; oauth::STRIPES],
     pruner: Notify,
     /// Tasks that send.
     tasks: TaskTracker,
@@ -327,6 +332,7 @@ impl Engine {
             checks_lost: AtomicBool::new(false),
             notifier: Notify::new(),
             mailer: Notify::new(),
+            refreshing: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
             pruner: Notify::new(),
             tasks: TaskTracker::new(),
             workers: TaskTracker::new(),
@@ -354,6 +360,8 @@ impl Engine {
         inner.workers.spawn(alerts::watch(Arc::clone(inner)));
         inner.workers.spawn(alerts::notify(Arc::clone(inner)));
         inner.workers.spawn(email::run(Arc::clone(inner)));
+        inner.workers.spawn(oauth::run(Arc::clone(inner)));
+        inner.workers.spawn(failover::run(Arc::clone(inner)));
         inner.workers.spawn(retention::run(Arc::clone(inner)));
         inner.workers.spawn(follow_routing(Arc::clone(inner)));
         inner.workers.spawn(listen(Arc::clone(inner)));

@@ -157,6 +157,7 @@ async fn pass(inner: &Arc<Inner>, now: Timestamp) -> std::result::Result<(), End
         until_done!(inner, store.prune_emails(organization, history));
         until_done!(inner, store.prune_logs(organization, payloads));
         until_done!(inner, store.prune_alerts(organization, history));
+        until_done!(inner, store.prune_failover_moves(organization, history));
     }
     until_done!(inner, store.prune_health_rollups(Grain::Minute, days_ago(MINUTES_KEPT_DAYS)));
     until_done!(inner, store.prune_health_rollups(Grain::Hour, days_ago(HOURS_KEPT_DAYS)));

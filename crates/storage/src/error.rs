@@ -57,9 +57,10 @@ impl StoreError {
 }
 
 /// Unique constraints that callers are told of. PostgreSQL names the constraint, SQLite its columns.
-const UNIQUE: [(&str, &str); 7] = [
+const UNIQUE: [(&str, &str); 8] = [
     ("email_templates_name", "email_templates.organization_id, email_templates.name"),
     ("integrations_name", "integrations.organization_id, integrations.name"),
+    ("failover_members_integration", "failover_members.integration_id"),
     ("webhooks_name", "webhooks.organization_id, webhooks.name"),
     ("sources_name", "sources.organization_id, sources.name"),
     ("members_email_key", "members.email"),

@@ -5,8 +5,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use domain::{
-    AlertRule, ApiKeyId, IntegrationId, OrganizationId, PublicId, SECRET_AGE_DAYS, Timestamp, WebhookId,
-    api::SecretMark,
+    AlertRule, ApiKeyId, CONSENT_WARNINGS_DAYS, ConnectionStatus, IntegrationId, OrganizationId, PublicId,
+    SECRET_AGE_DAYS, Timestamp, WebhookId, api::SecretMark, consent_warning,
 };
 use uuid::Uuid;
 
@@ -19,8 +19,14 @@ use crate::{
 /// Most facts of one kind that are looked at: beyond, nobody reads single alerts any more.
 const MOST: i64 = 500;
 /// Rules whose alerts come and go with facts.
-const RULES: [AlertRule; 4] =
-    [AlertRule::DeadLetters, AlertRule::WebhookDisabled, AlertRule::SecretAge, AlertRule::ErrorRate];
+const RULES: [AlertRule; 6] = [
+    AlertRule::DeadLetters,
+    AlertRule::WebhookDisabled,
+    AlertRule::SecretAge,
+    AlertRule::ErrorRate,
+    AlertRule::Reauthenticate,
+    AlertRule::ConsentEnds,
+];
 /// Work in the last hour or two, below which a rate means nothing.
 const LEAST_WORK: i64 = 20;
 /// The share of failed work that is too much, in percent.
@@ -41,6 +47,17 @@ pub struct Fact {
     pub detail: String,
     /// How many, or how much.
     pub count: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct ConnectionFact {
+    organization_id: Uuid,
+    integration_id: Uuid,
+    name: String,
+    status: String,
+    problem: Option<String>,
+    client_id: String,
+    consent_ends_at: Option<i64>,
 }
 
 /// An open alert, by what makes it one of its kind.
@@ -169,7 +186,46 @@ impl Store {
                 });
             }
         }
+        self.connection_facts(now, &mut facts).await?;
         Ok(facts)
+    }
+
+    /// Connections that do not work, or soon will not. What is wrong with an application is one fact, however many accounts
+    /// are connected through it.
+    async fn connection_facts(&self, now: Timestamp, facts: &mut Vec<Fact>) -> Result<()> {
+        let soon = CONSENT_WARNINGS_DAYS.into_iter().max().unwrap_or_default() * 86_400_000;
+        let rows: Vec<ConnectionFact> = reading!(self, db => sqlx::query_as(
+                "select c.organization_id, c.integration_id, i.name, c.status, c.problem, c.client_id, c.consent_ends_at \
+                 from connections c join integrations i on i.id = c.integration_id \
+                 where i.state = 'active' and (c.status in ('needs_reauth', 'misconfigured') \
+                 or (c.status in ('connected', 'expiring') and c.consent_ends_at < $1)) order by c.integration_id limit $2",
+            )
+            .bind(now.plus_ms(soon).millis())
+            .bind(MOST)
+            .fetch_all(db)
+            .await)?;
+        let mut applications = BTreeSet::new();
+        for ConnectionFact { organization_id, integration_id, name, status, problem, client_id, consent_ends_at } in
+            rows
+        {
+            let status: ConnectionStatus = word("connections", "status", &status)?;
+            let days =
+                consent_ends_at.filter(|_| status.is_usable()).and_then(|end| consent_warning(end - now.millis()));
+            if status == ConnectionStatus::Misconfigured && !applications.insert((organization_id, client_id)) {
+                continue;
+            }
+            let integration = IntegrationId::from_uuid(integration_id).to_string();
+            facts.push(Fact {
+                organization: OrganizationId::from_uuid(organization_id),
+                rule: if days.is_some() { AlertRule::ConsentEnds } else { AlertRule::Reauthenticate },
+                // Each warning is an alert of its own, so that the later ones are told too.
+                subject: days.map_or(integration.clone(), |days| format!("{integration}/{days}")),
+                name,
+                detail: problem.unwrap_or_default(),
+                count: days.unwrap_or(1),
+            });
+        }
+        Ok(())
     }
 
     /// Open alerts that come and go with facts.

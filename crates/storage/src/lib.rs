@@ -3,7 +3,9 @@
 mod alerts;
 mod api_keys;
 mod audit;
+mod authorizations;
 mod columns;
+mod connections;
 mod db;
 mod dead_letters;
 mod deliveries;
@@ -13,6 +15,7 @@ mod error;
 mod event_types;
 mod events;
 mod facts;
+mod failover;
 mod health;
 mod hot;
 mod inspector;
@@ -38,10 +41,15 @@ mod writer;
 pub use alerts::{AlertAct, DueNotice, NewAlert, Notice};
 pub use api_keys::ApiKeyRow;
 pub use audit::NewAudit;
+pub use authorizations::{ConnectLink, StartedAuthorization};
+pub use connections::{
+    ConnectionRow, DueRevocation, Known, NewConnection, NewRevocation, NewTokens, RefreshLease, Refreshed,
+};
 pub use dead_letters::{DeadLetterRow, Moved};
 pub use emails::{EmailNews, EmailNewsKind, EmailRow, NewEmail, SettledEmail};
 pub use error::{Result, StoreError};
 pub use facts::{Fact, FactKey};
+pub use failover::{FailoverChange, FailoverRow, NewFailover, NewMove, Seat};
 pub use health::{DueCheck, NewFinding, Recorded};
 pub use hot::{Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextStep, Pulse, Settled, Settlement};
 pub use inspector::NewInspectorRequest;

@@ -108,7 +108,11 @@ fn unauthorized(detail: &str) -> Problem {
 
 /// The session token in the cookies.
 pub fn session_token<'a>(headers: &'a HeaderMap, site: &Site) -> Option<&'a str> {
-    let name = site.session_cookie();
+    cookie(headers, site.session_cookie())
+}
+
+/// The value of a cookie.
+pub fn cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     headers
         .get_all(COOKIE)
         .iter()

@@ -11,8 +11,10 @@ mod export;
 mod health;
 mod inspect;
 mod json;
+mod leaf;
 mod live;
 mod metrics;
+mod oauth;
 mod openapi;
 mod origin;
 mod pages;
@@ -25,7 +27,7 @@ mod v1;
 
 use std::sync::Arc;
 
-use axum::extract::FromRef;
+use axum::{extract::FromRef, http::HeaderValue};
 use engine::{Engine, Entropy};
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +57,17 @@ impl Site {
     /// Whether browsers reach this server by https, so that cookies must not travel otherwise.
     pub fn is_secure(&self) -> bool {
         self.public_url.starts_with("https://")
+    }
+
+    /// The name of the cookie by which a browser is known that was sent to a provider.
+    pub fn oauth_cookie(&self) -> &'static str {
+        app::ssr::oauth_cookie_name(self.is_secure())
+    }
+
+    /// That cookie, for `Set-Cookie`.
+    pub fn oauth_cookie_for(&self, sent: &engine::Sent) -> HeaderValue {
+        let text = app::ssr::oauth_cookie(sent, self.is_secure());
+        HeaderValue::try_from(text).expect("a name, base64 and a date are ASCII")
     }
 
     /// The session cookie's name. On https the prefix makes browsers refuse it from other hosts and from plain http.

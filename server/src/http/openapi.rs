@@ -57,6 +57,8 @@ pub fn head() -> OpenApi {
         ("Inspector", "A built-in receiver that records what it gets and checks signatures."),
         ("Catalogue", "What can be integrated, and what its forms ask."),
         ("Integrations", "Services that the organization uses, and whether they work."),
+        ("Connections", "Accounts that have consented by OAuth 2.0, and what keeps their access alive."),
+        ("Failover", "Integrations that stand in for each other, and who of them does the work."),
         ("E-mails", "Sending, and what became of it."),
         ("E-mail templates", "Words for e-mails that are sent again and again."),
         ("Suppressions", "Addresses to which nothing is sent."),

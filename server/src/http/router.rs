@@ -17,13 +17,13 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 use super::{
     Shared,
     auth::{needs, signed_in},
-    docs, email_frames, health, inspect, live,
+    docs, email_frames, health, inspect, live, oauth,
     openapi::{self, at},
     pages, problem, request, unsubscribe,
     v1::{
         alerts, api_keys, audit, catalogue, dead_letters, deliveries, email_templates, emails, event_types, events,
-        inspector, integrations, jobs, me, members, overview, replays, retention, retry_policy, sources, suppressions,
-        webhooks,
+        failover, inspector, integrations, jobs, me, members, oauth as connections, overview, replays, retention,
+        retry_policy, sources, suppressions, webhooks,
     },
 };
 
@@ -104,6 +104,20 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::WriteIntegrations, routes!(integrations::clear_logs)))
         .routes(needs(P::ReadIntegrations, routes!(integrations::all_logs)))
         .routes(needs(P::ReadIntegrations, routes!(integrations::export_logs)))
+        .routes(needs(P::ReadIntegrations, routes!(connections::show)))
+        .routes(needs(P::WriteIntegrations, routes!(connections::authorize)))
+        .routes(needs(P::WriteIntegrations, routes!(connections::link)))
+        .routes(needs(P::OperateIntegrations, routes!(connections::refresh)))
+        .routes(needs(P::WriteIntegrations, routes!(connections::set_sync)))
+        .routes(needs(P::ReadIntegrations, routes!(connections::calendars)))
+        .routes(needs(P::WriteIntegrations, routes!(connections::disconnect)))
+        .routes(needs(P::UseConnections, routes!(connections::token)))
+        .routes(needs(P::ReadIntegrations, routes!(failover::show)))
+        .routes(needs(P::WriteIntegrations, routes!(failover::put)))
+        .routes(needs(P::OperateIntegrations, routes!(failover::trigger)))
+        .routes(needs(P::OperateIntegrations, routes!(failover::restore)))
+        .routes(needs(P::WriteIntegrations, routes!(failover::make_primary)))
+        .routes(needs(P::ReadIntegrations, routes!(failover::history)))
         .routes(needs(P::ReadIntegrations, routes!(alerts::list)))
         .routes(needs(P::OperateIntegrations, routes!(alerts::acknowledge)))
         .routes(needs(P::OperateIntegrations, routes!(alerts::snooze)))
@@ -180,6 +194,9 @@ pub fn router(shared: Shared) -> Router {
         // Recipients of e-mails, whoever has the link; and their providers, who prove themselves by a signature
         .route("/unsubscribe/{token}", get(unsubscribe::show).post(unsubscribe::change))
         .route("/api/webhooks/{provider}/{id}", post(unsubscribe::events))
+        // Browsers that come back from a provider of OAuth 2.0, and whoever has a link to connect an account
+        .route("/oauth/callback/{provider}", get(oauth::callback))
+        .route("/connect/{token}", get(oauth::show_link).post(oauth::follow_link))
         // The page that is open in a browser
         .route("/_ui/live", live::route())
         .merge(email_frames::router())

@@ -6,8 +6,8 @@
 use axum::{
     Form,
     extract::{Path, Request, State},
-    http::{HeaderValue, StatusCode, header::CONTENT_TYPE},
-    response::{IntoResponse, Response},
+    http::StatusCode,
+    response::Response,
 };
 use domain::{
     IntegrationId,
@@ -16,7 +16,7 @@ use domain::{
 use engine::{Engine, Subscription};
 use serde::Deserialize;
 
-use super::{body, docs::escape, problem::Problem, query::parse_id};
+use super::{body, docs::escape, leaf, problem::Problem, query::parse_id};
 
 /// Largest request of a provider, in bytes: SendGrid sends up to some hundred events at a time.
 const MAX_EVENTS_BYTES: usize = 4 * 1024 * 1024;
@@ -101,10 +101,5 @@ fn failed(error: &ApiError) -> Response {
 }
 
 fn page(status: StatusCode, content: &str) -> Response {
-    let html = format!(
-        "<!DOCTYPE html><html lang=\"en\"><head><meta charset=\"utf-8\"><title>E-mail preferences</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"robots\" content=\"noindex\"></head>\
-         <body><main>{content}</main></body></html>"
-    );
-    (status, [(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"))], html).into_response()
+    leaf::page(status, "E-mail preferences", content)
 }

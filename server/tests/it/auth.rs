@@ -100,6 +100,13 @@ async fn other_organizations(app: &App) {
     for _ in 0..3 {
         app.post(format!("/api/v1/integrations/{integration}/health-check"), json!({})).expect(200).await;
     }
+    let oauth = json!({
+        "provider": "google",
+        "name": "Our calendar",
+        "config": {"client_id": "ours"},
+        "secrets": {"client_secret": "ours"},
+    });
+    let oauth = text(&app.post("/api/v1/integrations", oauth).expect(201).await["id"]);
     let alert = text(&rows(&app.get("/api/v1/alerts").expect(200).await)[0]["id"]);
     let template = json!({"name": "ours", "subject": "s", "text": "t"});
     let template = text(&app.post("/api/v1/email-templates", template).expect(201).await["id"]);
@@ -113,6 +120,7 @@ async fn other_organizations(app: &App) {
             continue;
         }
         let id = match path.as_str() {
+            path if path.contains("/oauth") || path.contains("/connections") => &oauth,
             path if path.contains("/v1/integrations") => &integration,
             path if path.contains("/alerts") => &alert,
             path if path.contains("/email-templates") => &template,
@@ -135,10 +143,13 @@ async fn other_organizations(app: &App) {
             Some("resend") => json!({"data": {}}),
             Some("test-email") => json!({"to": "us@example.com"}),
             Some("diagnose") => json!({"check": "port"}),
+            Some("authorize" | "links" | "token" | "refresh" | "sync") => json!({}),
             Some("maintenance") => json!({"hours": 1}),
             Some("runbook") => json!({"steps": []}),
             Some("reveal") => json!({"password": "x"}),
             Some("snooze") => json!({"minutes": 60}),
+            Some("failover") => json!({"enable_auto_failover": false}),
+            Some("trigger" | "restore" | "make-primary") => json!({"reason": "Ours", "to_integration_id": integration}),
             _ if path.contains("/v1/integrations") => json!({"name": "Taken"}),
             _ if path.contains("/email-templates") => json!({"name": "Taken", "subject": "s", "text": "t"}),
             _ => json!({"name": "Taken", "url": receiver.url, "events": ["*"]}),

@@ -4,7 +4,7 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 use tokio::{
-    io::{AsyncBufReadExt, BufReader, Lines},
+    io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{Child, ChildStdout, Command},
     time::timeout,
 };
@@ -14,7 +14,7 @@ use crate::harness::PATIENCE;
 /// The server; gone when dropped. What it does to a message is said by the recipient's local part
 /// (`end2end/support/smtp-server.mjs`).
 pub(crate) struct MailServer {
-    _child: Child,
+    child: Child,
     said: Lines<BufReader<ChildStdout>>,
     port: u64,
 }
@@ -32,7 +32,7 @@ impl MailServer {
             .spawn()
             .expect("node is installed");
         let said = BufReader::new(child.stdout.take().expect("it is piped")).lines();
-        let mut server = Self { _child: child, said, port: 0 };
+        let mut server = Self { child, said, port: 0 };
         server.port = server.says("listening").await["port"].as_u64().expect("a port");
         server
     }
@@ -52,6 +52,30 @@ impl MailServer {
     /// The next message that it has in full.
     pub(crate) async fn message(&mut self) -> Value {
         self.says("message").await
+    }
+
+    /// Changes its options from now on. Messages that were not read yet are passed over.
+    pub(crate) async fn change(&mut self, options: Value) {
+        let stdin = self.child.stdin.as_mut().expect("it is piped");
+        stdin.write_all(format!("{options}\n").as_bytes()).await.unwrap();
+        loop {
+            let line = timeout(PATIENCE, self.said.next_line()).await.expect("it says something").unwrap();
+            let said: Value = serde_json::from_str(&line.expect("it runs")).unwrap();
+            if said["event"] == "changed" {
+                return;
+            }
+        }
+    }
+
+    /// Ends it as a crash would, and answers the messages that it had in full.
+    pub(crate) async fn kill(mut self) -> Vec<Value> {
+        self.child.kill().await.unwrap();
+        let mut messages = Vec::new();
+        while let Some(line) = self.said.next_line().await.unwrap() {
+            // What it was saying may be cut off.
+            messages.extend(serde_json::from_str::<Value>(&line).ok().filter(|said| said["event"] == "message"));
+        }
+        messages
     }
 
     /// An integration of `provider` that sends through it.

@@ -11,6 +11,7 @@ use domain::{
 };
 use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*, task::spawn_local};
 
+use super::one::connection::redirect_uri;
 use crate::{
     calls::integrations::{IntegrationForm, SaveIntegration, regenerate_secret, reveal_secret},
     components::{
@@ -50,11 +51,13 @@ pub fn result(found: &CheckResult) -> AnyView {
     .into_any()
 }
 
-/// The form of `provider`; `marks` are the secrets that are stored, `others` what it can depend on.
+/// The form of `provider`; `marks` are the secrets that are stored, `redirect` what has to be registered there when it is
+/// connected by OAuth, `others` what it can depend on.
 pub fn form(
     provider: &Provider,
     form: IntegrationForm,
     marks: &BTreeMap<String, SecretMark>,
+    redirect: Option<&str>,
     others: Vec<(IntegrationId, String)>,
     save: ServerAction<SaveIntegration>,
 ) -> AnyView {
@@ -77,6 +80,12 @@ pub fn form(
     };
     let mut sections: Vec<(String, Vec<AnyView>)> = Vec::new();
     for field in &provider.fields {
+        // The order of UC §11: id, secret, redirect URI, scopes.
+        if field.name == "scopes"
+            && let (Some(uri), Some((_, fields))) = (redirect, sections.last_mut())
+        {
+            fields.push(redirect_uri(uri));
+        }
         let shown = field_view(field, &form, marks.get(&field.name), refusal);
         match sections.last_mut() {
             Some((title, fields)) if *title == field.section => fields.push(shown),
@@ -93,6 +102,10 @@ pub fn form(
         }
     });
     let cancel = if form.id.is_empty() { "/integrations".to_owned() } else { format!("/integrations/{}", form.id) };
+    let is_oauth = redirect.is_some();
+    let (try_label, save_label) =
+        if is_oauth { ("Test OAuth Flow", "Save Configuration") } else { ("Test Connection", "Save") };
+    let (then, then_label) = if is_oauth { ("connect", "Save & Connect") } else { ("test", "Test & Save") };
     let parents = others.into_iter().map(|(id, name)| (id.to_string(), name));
     let parents = std::iter::once((String::new(), "Nothing".to_owned())).chain(parents).collect();
     let tried = move || save.value().get().and_then(Result::ok).flatten().map(|found| result(&found));
@@ -137,14 +150,14 @@ pub fn form(
                 </a>
                 <button class="btn needs-js" name="then" value="try" disabled=move || pending.get() || !may_write>
                     {icon("flask")}
-                    "Test Connection"
+                    {try_label}
                 </button>
                 <span class="grow"></span>
                 <button class="btn btn-primary" disabled=move || pending.get() || !may_write>
-                    "Save"
+                    {save_label}
                 </button>
-                <button class="btn" name="then" value="test" disabled=move || pending.get() || !may_write>
-                    "Test & Save"
+                <button class="btn" name="then" value=then disabled=move || pending.get() || !may_write>
+                    {then_label}
                 </button>
             </div>
         </ActionForm>

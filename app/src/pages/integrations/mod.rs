@@ -205,8 +205,8 @@ fn critical(dashboard: &Dashboard, act: ServerAction<ActOnIntegration>) -> Optio
         return None;
     }
     let row = |alert: &Alert| {
-        let href = format!("/integrations/{}", alert.subject);
-        let id = alert.subject.clone();
+        let href = format!("/integrations/{}", alert.about());
+        let id = alert.about().to_owned();
         let spoken = format!("Reconnect: {}", alert.title);
         view! {
             <li>

@@ -1,16 +1,13 @@
 //! `/integrations/new`: choosing a provider, then its form.
 
-use domain::{
-    IntegrationId,
-    catalogue::{Category, Provider},
-};
+use domain::catalogue::Category;
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use super::fields;
 use crate::{
     calls::integrations::{
-        IntegrationForm, ProviderChoice, SaveIntegration, list_others, list_providers, show_provider,
+        IntegrationForm, ProviderChoice, ProviderScreen, SaveIntegration, list_providers, show_provider,
     },
     components::{heading::Heading, icon::icon, loaded::loaded},
 };
@@ -25,7 +22,7 @@ pub fn NewIntegration() -> AnyView {
         move || chosen.get(),
         |id| async move {
             match id {
-                Some(id) => Ok(Some((show_provider(id).await?, list_others().await?))),
+                Some(id) => show_provider(id).await.map(Some),
                 None => Ok(None),
             }
         },
@@ -46,7 +43,7 @@ pub fn NewIntegration() -> AnyView {
             {loaded(
                 provider,
                 move |provider| match provider {
-                    Some((provider, others)) => configure(&provider, others, save),
+                    Some(screen) => configure(&screen, save),
                     None => loaded(providers, move |providers| choose(providers, search)),
                 },
             )}
@@ -108,11 +105,8 @@ fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
     .into_any()
 }
 
-fn configure(
-    provider: &Provider,
-    others: Vec<(IntegrationId, String)>,
-    save: ServerAction<SaveIntegration>,
-) -> AnyView {
+fn configure(screen: &ProviderScreen, save: ServerAction<SaveIntegration>) -> AnyView {
+    let ProviderScreen { provider, redirect_uri, others } = screen;
     let form = IntegrationForm::blank(provider);
     view! {
         <div class="stack-wide page-narrow">
@@ -127,7 +121,14 @@ fn configure(
                     .clone()
                     .map(|url| view! { <p><a class="link" href=url target="_blank" rel="noreferrer">"How to set it up"</a></p> })}
             </div>
-            {fields::form(provider, form, &std::collections::BTreeMap::new(), others, save)}
+            {fields::form(
+                provider,
+                form,
+                &std::collections::BTreeMap::new(),
+                redirect_uri.as_deref(),
+                others.clone(),
+                save,
+            )}
         </div>
     }
     .into_any()

@@ -68,7 +68,7 @@ pub fn attention(screen: &FirstScreen, state: ServerAction<SetWebhookState>) -> 
 }
 
 fn outage(alert: &Alert) -> AnyView {
-    let href = format!("/integrations/{}", alert.subject);
+    let href = format!("/integrations/{}", alert.about());
     view! {
         <li>
             <div class="grow">

@@ -14,7 +14,7 @@ pub struct Alert {
     pub rule: AlertRule,
     /// How much it matters.
     pub severity: Severity,
-    /// Of what: an id.
+    /// Of what: an id, and after a slash what tells several alerts about it apart.
     pub subject: String,
     /// In one line: "SMTP Email: Connection timeout".
     pub title: String,
@@ -36,6 +36,13 @@ pub struct Alert {
     pub snoozed_until: Option<Timestamp>,
     /// When it was over.
     pub resolved_at: Option<Timestamp>,
+}
+
+impl Alert {
+    /// The id of what it is about.
+    pub fn about(&self) -> &str {
+        self.subject.split('/').next().unwrap_or_default()
+    }
 }
 
 /// Which alerts are listed.

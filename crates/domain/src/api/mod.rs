@@ -4,11 +4,13 @@ mod alerts;
 mod dead_letters;
 mod emails;
 mod error;
+mod failover;
 mod figures;
 mod filters;
 mod inspector;
 mod integrations;
 mod jobs;
+mod oauth;
 mod signature;
 mod views;
 
@@ -23,6 +25,7 @@ pub use emails::{
     SuppressionQuery, SuppressionReason,
 };
 pub use error::{ApiError, ErrorCode};
+pub use failover::{Failover, FailoverMember, FailoverMove, FailoverMoveQuery};
 pub use figures::{DayTries, FailingWebhook, FailureGroup, Failures, HourFigures, Overview, TryFigures};
 pub use filters::{CodeClass, TimeRange};
 pub use inspector::InspectorResponse;
@@ -31,6 +34,10 @@ pub use integrations::{
     IntegrationQuery, IntegrationSummary, LogEntry, LogKind, LogLevel, LogQuery, RunbookDraft, RunbookStep, SecretMark,
 };
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
+pub use oauth::{
+    Authorization, AuthorizationRequest, Calendar, ConnectionToken, Disconnected, OauthConnection, PermissionMark,
+    Refresh, SyncSettings,
+};
 pub use signature::{SignatureFinding, SignatureQuestion, SignatureScheme, SignatureSlip, SignedWith};
 pub use views::{
     Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,

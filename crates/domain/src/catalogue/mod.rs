@@ -6,6 +6,7 @@
 
 mod field;
 mod kind;
+mod oauth;
 mod probe;
 
 use std::collections::BTreeMap;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 
 pub use field::{Choice, Config, Field, FieldKind, Words, is_email, is_host, validate_config};
 pub use kind::{Category, IntegrationType};
+pub use oauth::{ClientAuthentication, Listing, Oauth, Rotation};
 pub use probe::{Probe, Template};
 
 /// One provider of one kind of integration.

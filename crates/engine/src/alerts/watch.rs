@@ -71,6 +71,14 @@ fn alert(inner: &Inner, fact: Fact, now: Timestamp) -> NewAlert {
         AlertRule::ErrorRate => {
             (format!("{}: {}% of requests fail", fact.name, fact.count), "More fails than is normal".to_owned())
         }
+        AlertRule::Reauthenticate => {
+            let title = if fact.detail.is_empty() { fact.rule.label() } else { &fact.detail };
+            (format!("{}: {title}", fact.name), "Nothing works that needs this connection".to_owned())
+        }
+        AlertRule::ConsentEnds => (
+            format!("{}: the consent ends in {} day{}", fact.name, fact.count, if fact.count == 1 { "" } else { "s" }),
+            "Reconnect the account before then; nothing else prolongs it".to_owned(),
+        ),
         rule => (format!("{}: {}", rule.label(), fact.name), String::new()),
     };
     NewAlert {

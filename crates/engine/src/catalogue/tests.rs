@@ -224,3 +224,35 @@ fn what_does_not_fit_is_named_with_its_file() {
     let kind = refused("x.toml", "type = \"letters\"");
     assert!(kind.contains("catalogue/x.toml") && kind.contains("letters"), "{kind}");
 }
+
+/// What a file says of OAuth names what exists: fields in its addresses, scopes of its form in its features.
+#[test]
+fn who_is_connected_by_oauth_says_how() {
+    let catalogue = catalogue();
+    for provider in catalogue.providers() {
+        let at = &provider.id;
+        let oauth = catalogue.oauth(at);
+        assert_eq!(oauth.is_some(), provider.connection == ConnectionKind::Oauth, "{at}");
+        let Some(oauth) = oauth else { continue };
+        let addresses = [&oauth.revoke_url, &oauth.introspect_url, &oauth.userinfo_url, &oauth.issuer];
+        let listing = oauth.calendars.as_ref().map(|listing| &listing.url);
+        let all = [&oauth.authorize_url, &oauth.token_url].into_iter().chain(addresses.into_iter().flatten());
+        for text in all.chain(listing) {
+            let mut left = text.clone();
+            for field in &provider.fields {
+                left = left.replace(&format!("{{{}}}", field.name), "https://x.example");
+            }
+            assert!(!has_braces(&left) && url::Url::parse(&left).is_ok(), "{at}: {text}");
+        }
+        let field = provider.field("scopes").unwrap_or_else(|| panic!("{at} asks for no scopes"));
+        for scope in oauth.features.keys() {
+            assert!(field.options.iter().any(|choice| choice.value == *scope), "{at} has no scope {scope}");
+        }
+        // Without the scope that keeps people signed in nothing is renewed: where there is one, it is asked for.
+        for scope in ["offline_access", "refresh_token"] {
+            let is_there = field.options.iter().any(|choice| choice.value == scope);
+            let defaults = field.default.as_ref().map(ToString::to_string).unwrap_or_default();
+            assert!(!is_there || defaults.contains(scope), "{at}: {scope}");
+        }
+    }
+}

@@ -261,7 +261,8 @@ impl Inner {
         };
         let message = match message::write(envelope, letter.content) {
             Ok(message) => message,
-            Err(detail) => return failed(Fault::Misconfigured, detail, None, target),
+            // It is about this message, and says nothing of the provider.
+            Err(detail) => return Handed { is_permanent: true, ..failed(Fault::Rejected, detail, None, target) },
         };
         let limit = |name: &str| of(name).parse().unwrap_or(i64::MAX);
         let now = self.clock.now();

@@ -6,13 +6,13 @@ use std::time::Duration;
 use domain::{
     IntegrationId, Permission,
     api::{ApiError, Diagnosis, DiagnosisKind, ErrorCode},
-    catalogue::{Probe, Provider, fill},
+    catalogue::{Config, Probe, Provider, fill},
     delivery::ErrorClass,
 };
 use tokio::time::Instant;
 use url::Url;
 
-use super::probe::{Values, probe, values};
+use super::probe::{Values, plain_values, probe, values};
 use crate::{Actor, Engine, Result};
 
 /// Deadline of resolving and connecting.
@@ -59,6 +59,12 @@ impl Engine {
             (_, Err(failure)) => (false, format!("{host} is not reached: {failure}")),
         }
     }
+}
+
+/// Where an integration is, as far as its settings say: host and port.
+pub(crate) fn target(provider: &Provider, config: &Config) -> Option<String> {
+    let (host, port) = place(provider, &plain_values(config))?;
+    Some(format!("{host}:{port}"))
 }
 
 /// Where a provider is.

@@ -27,7 +27,8 @@ use serde_json::Value;
 use storage::{IntegrationRow, SealedSecrets};
 use url::Url;
 
-pub(crate) use probe::{Probed, smtp_server, values};
+pub(crate) use diagnose::target;
+pub(crate) use probe::{Probed, Values, smtp_server, values};
 pub(crate) use worker::run;
 
 use crate::{
@@ -183,6 +184,7 @@ impl Engine {
         };
         let sealed = fields.contains(&"secrets").then(|| self.inner.seal_secrets(id, &secrets));
         self.store_change(actor, changed, sealed, "integration.updated", &fields).await?;
+        self.inner.look_at_failover(actor.organization, id).await;
         let changed = self.integration(actor, id).await?;
         if changed.state == IntegrationState::Active {
             self.inner.check_soon(actor.organization, id);
@@ -214,6 +216,7 @@ impl Engine {
             // Nobody is to be told of what was switched off.
             IntegrationState::Disabled => self.inner.resolve_alerts_of(actor.organization, id).await,
         }
+        self.inner.look_at_failover(actor.organization, id).await;
         self.integration(actor, id).await
     }
 
@@ -253,6 +256,7 @@ impl Engine {
         if !deleted.await.map_err(refused)? {
             return Err(ApiError::not_found("Integration"));
         }
+        self.inner.look_at_failover(actor.organization, id).await;
         self.inner.live.send(actor.organization, LiveEvent::Integrations);
         Ok(())
     }

@@ -118,12 +118,17 @@ pub(crate) async fn probe(inner: &Inner, provider: &Provider, config: &Config, g
 
 /// The values of all fields, references to secrets resolved.
 pub(crate) async fn values(inner: &Inner, config: &Config, given: &Secrets) -> Result<Values, String> {
-    let mut values: Values = config.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect();
+    let mut values = plain_values(config);
     for (name, value) in given {
         let value = secret::resolve(value, &inner.config.secret_folders).await?;
         values.insert(name.clone(), value.expose().to_owned());
     }
     Ok(values)
+}
+
+/// The values of fields that are not secret.
+pub(super) fn plain_values(config: &Config) -> Values {
+    config.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
 }
 
 fn text(value: &Value) -> Option<String> {
@@ -249,7 +254,13 @@ async fn ask(inner: &Inner, provider: &Provider, values: &Values, target: &mut S
                 Err(Wrong { code: Some(answer.status), ..Wrong::new(Fault::Garbage, detail) })
             }
         }
-        Probe::Oauth => Err(Wrong::new(Fault::Misconfigured, "The account is not connected yet")),
+        Probe::Oauth => match crate::oauth::try_application(inner, provider, values).await {
+            Ok(tried) => {
+                *target = tried;
+                Ok(Right("The provider accepts client ID and secret. Connect an account next.".to_owned(), None))
+            }
+            Err((fault, code, detail)) => Err(Wrong { code, ..Wrong::new(fault, detail) }),
+        },
     }
 }
 
@@ -332,6 +343,5 @@ pub(super) fn trouble(
     code: Option<u16>,
     detail: &str,
 ) -> Option<domain::catalogue::Trouble> {
-    let values = config.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect();
-    provider.trouble(fault, code, detail).map(|trouble| trouble.filled(&values))
+    provider.trouble(fault, code, detail).map(|trouble| trouble.filled(&plain_values(config)))
 }

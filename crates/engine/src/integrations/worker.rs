@@ -12,7 +12,7 @@ use std::{
 use domain::{
     AlertRule, IntegrationId, NodeId, OrganizationId,
     api::{CheckResult, Integration, LogKind, LogLevel},
-    catalogue::Provider,
+    catalogue::{ConnectionKind, Provider},
     health::{CHECK_INTERVAL_S, Finding, SLOW_MS},
     human_ms,
 };
@@ -80,7 +80,7 @@ async fn take(inner: &Arc<Inner>, room: &Arc<Semaphore>) -> storage::Result<usiz
 
 impl Inner {
     /// Checks an integration at once, in the background.
-    pub(super) fn check_soon(self: &Arc<Self>, organization: OrganizationId, id: IntegrationId) {
+    pub(crate) fn check_soon(self: &Arc<Self>, organization: OrganizationId, id: IntegrationId) {
         let inner = Arc::clone(self);
         self.tasks.spawn(async move {
             match inner.store.integration(organization, id, inner.clock.now()).await {
@@ -92,8 +92,8 @@ impl Inner {
     }
 
     /// Probes an integration and stores what was found. `node` is given when it had taken the check.
-    pub(super) async fn check_health(
-        &self,
+    pub(crate) async fn check_health(
+        self: &Arc<Self>,
         row: IntegrationRow,
         node: Option<NodeId>,
         kind: LogKind,
@@ -106,6 +106,7 @@ impl Inner {
             return None;
         };
         let probed = match self.open_secrets(&row) {
+            Ok(_) if provider.connection == ConnectionKind::Oauth => self.probe_connection(&row, &provider.name).await,
             Ok(secrets) => probe(self, &provider, &row.integration.config, &secrets).await,
             Err(error) => Probed {
                 latency_ms: 0,
@@ -190,6 +191,9 @@ impl Inner {
         };
         match self.store.record_finding(organization, new).await {
             Ok(recorded) => {
+                if recorded.is_some() {
+                    self.hear_of_member(organization, integration.id, probed, is_work).await;
+                }
                 self.live.send(organization, LiveEvent::Integrations);
                 if recorded.is_some_and(|recorded| recorded.alerts_changed) {
                     self.live.send(organization, LiveEvent::Alerts);

@@ -4,6 +4,7 @@
 mod clock_jumps;
 mod dead_letters;
 mod delivery;
+mod failover;
 mod harness;
 mod health;
 mod hostile;

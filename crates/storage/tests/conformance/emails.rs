@@ -15,7 +15,7 @@ use crate::{
     conformance,
 };
 
-fn email(number: i64, to: &str, category: Option<&str>) -> NewEmail {
+pub(crate) fn email(number: i64, to: &str, category: Option<&str>) -> NewEmail {
     NewEmail {
         id: id::<EmailId>(number),
         integration: Some(id::<IntegrationId>(1)),

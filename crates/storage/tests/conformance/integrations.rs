@@ -18,7 +18,7 @@ use crate::{
     conformance,
 };
 
-fn integration(number: i64) -> Integration {
+pub(crate) fn integration(number: i64) -> Integration {
     Integration {
         id: id(number),
         kind: IntegrationType::Email,
@@ -51,7 +51,14 @@ fn integration(number: i64) -> Integration {
     }
 }
 
-async fn created(fresh: &Fresh, organization: OrganizationId, integration: &Integration) {
+/// Stores one, with a secret.
+pub(crate) async fn stored(fresh: &Fresh, organization: OrganizationId, number: i64) -> IntegrationId {
+    let new = integration(number);
+    created(fresh, organization, &new).await;
+    new.id
+}
+
+pub(crate) async fn created(fresh: &Fresh, organization: OrganizationId, integration: &Integration) {
     let sealed = Some(vec![1, 2, 3]);
     let new =
         fresh.store.create_integration(organization, integration.clone(), sealed, audit("integration.created", 1));

@@ -5,8 +5,10 @@
 #![expect(clippy::unwrap_used, reason = "a case that cannot go on should stop where it is")]
 
 mod cold;
+mod connections;
 mod dead_letters;
 mod emails;
+mod failover;
 mod filters;
 mod hot;
 mod integrations;

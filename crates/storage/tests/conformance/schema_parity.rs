@@ -43,7 +43,8 @@ async fn columns_of_postgres(url: &str) -> BTreeSet<Column> {
     let mut connection = <sqlx::PgConnection as sqlx::Connection>::connect(url).await.unwrap();
     let rows: Vec<Column> = sqlx::query_as(
         "select table_name::text, column_name::text, data_type::text, is_nullable = 'NO' \
-         from information_schema.columns where table_schema = 'public' and table_name <> '_sqlx_migrations'",
+         from information_schema.columns join information_schema.tables using (table_schema, table_name) \
+         where table_schema = 'public' and table_type = 'BASE TABLE' and table_name <> '_sqlx_migrations'",
     )
     .fetch_all(&mut connection)
     .await

@@ -12,7 +12,10 @@ use leptos::prelude::*;
 
 use super::super::health_status;
 use crate::{
-    calls::integrations::{ActOnIntegration, Diagnose},
+    calls::{
+        failover::MoveWork,
+        integrations::{ActOnIntegration, Diagnose},
+    },
     components::{
         charts::{average_chart, heartbeats, results_chart},
         field::{FormProblem, Refusal},
@@ -30,11 +33,12 @@ pub fn tab(
     provider: &Provider,
     act: ServerAction<ActOnIntegration>,
     diagnose: ServerAction<Diagnose>,
+    work: ServerAction<MoveWork>,
 ) -> AnyView {
     view! {
         <div class="stack-wide">
             {now(report)} {errors(report)} {metrics(report, provider)} {pictures(report)}
-            {actions(report, provider, diagnose)} {maintenance(report, act)}
+            {actions(report, provider, diagnose, work)} {maintenance(report, act)}
         </div>
     }
     .into_any()
@@ -205,7 +209,12 @@ fn pictures(report: &HealthReport) -> Option<AnyView> {
     })
 }
 
-fn actions(report: &HealthReport, provider: &Provider, diagnose: ServerAction<Diagnose>) -> AnyView {
+fn actions(
+    report: &HealthReport,
+    provider: &Provider,
+    diagnose: ServerAction<Diagnose>,
+    work: ServerAction<MoveWork>,
+) -> AnyView {
     let id = report.integration.id.to_string();
     let pending = diagnose.pending();
     let operates = may(Permission::OperateIntegrations);
@@ -215,6 +224,9 @@ fn actions(report: &HealthReport, provider: &Provider, diagnose: ServerAction<Di
             (Some(Action::CheckFirewall), _) if operates => Some(check(&id, "port", &step.label, diagnose)),
             (Some(Action::VerifyKey | Action::Reconnect), _) if operates => {
                 Some(check(&id, "credentials", &step.label, diagnose))
+            }
+            (Some(Action::SwitchToBackup), _) if operates && provider.channel.is_some() => {
+                Some(switch(&id, &step.label, work))
             }
             (Some(Action::ViewLogs), _) => Some(link(format!("/integrations/{id}?tab=logs&level=error"), &step.label)),
             (Some(Action::Configure), _) => Some(link(format!("/integrations/{id}?tab=settings"), &step.label)),
@@ -244,6 +256,7 @@ fn actions(report: &HealthReport, provider: &Provider, diagnose: ServerAction<Di
             <p class="muted">"Suggested actions:"</p>
             <ol class="steps">{report.actions.iter().map(step).collect_view()}</ol>
             <FormProblem refusal=Refusal::of(diagnose) />
+            <FormProblem refusal=Refusal::of(work) />
             <div aria-live="polite" aria-busy=move || pending.get().then_some("true")>
                 {found}
             </div>
@@ -260,6 +273,22 @@ fn check(id: &str, kind: &'static str, label: &str, diagnose: ServerAction<Diagn
         <ActionForm action=diagnose attr:class="inline">
             <input type="hidden" name="id" value=id />
             <button class="btn btn-sm" name="check" value=kind disabled=move || pending.get()>
+                {label}
+            </button>
+        </ActionForm>
+    }
+    .into_any()
+}
+
+/// Moves work to a backup at once; which one, and until when, is said on the tab "Failover".
+fn switch(id: &str, label: &str, work: ServerAction<MoveWork>) -> AnyView {
+    let pending = work.pending();
+    let (id, label) = (id.to_owned(), label.to_owned());
+    view! {
+        <ActionForm action=work attr:class="inline">
+            <input type="hidden" name="id" value=id />
+            <input type="hidden" name="reason" value="Switched from the health page" />
+            <button class="btn btn-sm" name="verb" value="switch" disabled=move || pending.get()>
                 {label}
             </button>
         </ActionForm>

@@ -1,5 +1,7 @@
 //! `/integrations/{id}`: one integration. Tabs are in the address (`?tab=`), so that each can be linked to.
 
+pub mod connection;
+mod failover;
 mod health;
 pub mod logs;
 mod runbook;
@@ -8,22 +10,26 @@ mod settings;
 use domain::{
     IntegrationState, Permission,
     api::{LogLevel, LogQuery, TimeRange},
+    catalogue::ConnectionKind,
 };
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::{health_status, report, verb_word};
 use crate::{
+    calls::failover::{MoveWork, SaveFailover, show_failover},
     calls::integrations::{
         ActOnIntegration, ClearLog, DeleteIntegration, Diagnose, IntegrationScreen, SaveIntegration, SaveRunbook,
         SendTestEmail, Verb, list_logs_in, show_health, show_integration,
     },
+    calls::oauth::show_connection,
     components::{
         field::{FormProblem, Refusal},
         heading::Heading,
         icon::icon,
         loaded::{loaded, loaded_or},
         problem::problem_page,
+        toast::Toasts,
     },
     live::Live,
     session::may,
@@ -33,16 +39,20 @@ use crate::{
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Tab {
     Health,
+    Connection,
     Settings,
     Logs,
+    Failover,
     Runbook,
 }
 
 impl Tab {
-    const ALL: [(Self, &'static str, &'static str); 4] = [
+    const ALL: [(Self, &'static str, &'static str); 6] = [
         (Self::Health, "health", "Health"),
+        (Self::Connection, "connection", "Connection"),
         (Self::Settings, "settings", "Settings"),
         (Self::Logs, "logs", "Logs"),
+        (Self::Failover, "failover", "Failover"),
         (Self::Runbook, "runbook", "Runbook"),
     ];
 
@@ -62,6 +72,8 @@ struct Actions {
     diagnose: ServerAction<Diagnose>,
     runbook: ServerAction<SaveRunbook>,
     clear: ServerAction<ClearLog>,
+    save_failover: ServerAction<SaveFailover>,
+    work: ServerAction<MoveWork>,
 }
 
 /// One integration with its tabs.
@@ -81,8 +93,12 @@ pub fn IntegrationPage() -> AnyView {
         diagnose: ServerAction::new(),
         runbook: ServerAction::new(),
         clear: ServerAction::new(),
+        save_failover: ServerAction::new(),
+        work: ServerAction::new(),
     };
+    tell_of_moves(actions);
     report(actions.act);
+    let connecting = connection::Actions::new();
     let ticks = live.ticks(|event| event.is_of("integrations"));
     // A form that is being filled in is not taken away by news: settings are fetched again only after a change of ours.
     let saved = Memo::new(move |seen: Option<&u32>| {
@@ -93,12 +109,25 @@ pub fn IntegrationPage() -> AnyView {
     let screen = Resource::new(move || (id.get(), changes()), |(id, _)| show_integration(id));
     let report = Resource::new(
         move || {
-            let fresh = (ticks.get(), live.reopened.get(), actions.act.version().get(), actions.mail.version().get());
+            let moves = (actions.act.version().get(), actions.mail.version().get(), actions.work.version().get());
+            let fresh = (ticks.get(), live.reopened.get(), moves);
             (tab.get() == Tab::Health).then(|| (id.get(), fresh))
         },
         |asked| async move {
             match asked {
                 Some((id, _)) => show_health(id).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
+    let connection = Resource::new(
+        move || {
+            let fresh = (ticks.get(), live.reopened.get(), connecting.done());
+            (tab.get() == Tab::Connection).then(|| (id.get(), fresh))
+        },
+        |asked| async move {
+            match asked {
+                Some((id, _)) => show_connection(id).await.map(Some),
                 None => Ok(None),
             }
         },
@@ -124,6 +153,20 @@ pub fn IntegrationPage() -> AnyView {
             }
         },
     );
+    let failover = Resource::new(
+        move || {
+            let changes =
+                (actions.act.version().get(), actions.save_failover.version().get(), actions.work.version().get());
+            let fresh = (ticks.get(), live.reopened.get(), changes);
+            (tab.get() == Tab::Failover).then(|| (id.get(), fresh))
+        },
+        |asked| async move {
+            match asked {
+                Some((id, _)) => show_failover(id).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
     let show = move |screen: IntegrationScreen| {
         let head = head(&screen, actions.act, tab);
         let screen = StoredValue::new(screen);
@@ -131,7 +174,14 @@ pub fn IntegrationPage() -> AnyView {
             let screen = screen.get_value();
             match tab.get() {
                 Tab::Health => loaded(report, move |report| {
-                    report.map(|report| health::tab(&report, &screen.provider, actions.act, actions.diagnose))
+                    report.map(|report| {
+                        health::tab(&report, &screen.provider, actions.act, actions.diagnose, actions.work)
+                    })
+                }),
+                Tab::Connection => loaded(connection, move |connection| {
+                    connection.map(|connection| {
+                        connection::tab(&screen.integration.id.to_string(), &connection, &screen.provider, connecting)
+                    })
                 }),
                 Tab::Settings => settings::tab(&screen, actions.save, actions.mail, actions.delete),
                 Tab::Logs => {
@@ -141,6 +191,10 @@ pub fn IntegrationPage() -> AnyView {
                         page.map(|page| logs::tab(&integration, page, &asked, range(), actions.clear))
                     })
                 }
+                Tab::Failover => loaded(failover, move |screen| {
+                    let Actions { save_failover: save, work, act, .. } = actions;
+                    screen.map(|screen| failover::tab(&screen, failover::Actions { save, work, act }))
+                }),
                 Tab::Runbook => runbook::tab(&screen.integration, actions.runbook),
             }
         };
@@ -154,15 +208,39 @@ pub fn IntegrationPage() -> AnyView {
     loaded_or(screen, show, problem_page)
 }
 
+/// Says what a change or a move came to.
+fn tell_of_moves(actions: Actions) {
+    let toasts: Toasts = expect_context();
+    Effect::new(move |_| {
+        if let Some(Ok(_)) = &*actions.save_failover.value().read() {
+            toasts.say("Saved");
+        }
+    });
+    Effect::new(move |_| {
+        if let Some(Ok(moved)) = &*actions.work.value().read() {
+            let name = moved.active().map(|member| member.name.clone()).unwrap_or_default();
+            toasts.say(&format!("Work runs on {name}"));
+        }
+    });
+}
+
 fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Memo<Tab>) -> AnyView {
     let integration = &screen.integration;
     let id = integration.id.to_string();
     let path = format!("/integrations/{id}");
-    let tabs = Tab::ALL.map(|(it, name, title)| {
+    let is_oauth = screen.provider.connection == ConnectionKind::Oauth;
+    // Where nothing can stand in, or nobody consents, there is nothing to configure.
+    let is_shown = move |tab: Tab| match tab {
+        Tab::Connection => is_oauth,
+        Tab::Failover => screen.provider.channel.is_some(),
+        _ => true,
+    };
+    let tabs = Tab::ALL.into_iter().filter(|(it, ..)| is_shown(*it)).map(|(it, name, title)| {
         let key = match it {
+            Tab::Connection => Some("c"),
             Tab::Settings => Some("e"),
             Tab::Logs => Some("l"),
-            Tab::Health | Tab::Runbook => None,
+            Tab::Health | Tab::Failover | Tab::Runbook => None,
         };
         view! {
             <a
@@ -175,6 +253,7 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
             </a>
         }
     });
+    let tabs = tabs.collect_view();
     let is_active = integration.state == IntegrationState::Active;
     let button = move |verb: Verb, label: &'static str, name: &'static str, key: Option<&'static str>| {
         view! {
@@ -245,7 +324,7 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
             .map(|at| view! { <p class="notice">{icon("pause")} <span>"In maintenance until " <Time at /></span></p> })}
         <FormProblem refusal=Refusal::of(act) />
         <nav class="tabs" aria-label="Integration">
-            {tabs}
+            {tabs.collect_view()}
         </nav>
     }
     .into_any()

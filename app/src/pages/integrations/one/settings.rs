@@ -21,13 +21,13 @@ pub fn tab(
     mail: ServerAction<SendTestEmail>,
     delete: ServerAction<DeleteIntegration>,
 ) -> AnyView {
-    let IntegrationScreen { integration, provider, usage, others } = screen;
+    let IntegrationScreen { integration, provider, redirect_uri, usage, others } = screen;
     let form = IntegrationForm::of(integration);
     let sends_mail = provider.connection == ConnectionKind::Smtp && may(Permission::OperateIntegrations);
     view! {
         <div class="stack-wide page-narrow">
             {usage.as_ref().map(meters)}
-            {fields::form(provider, form, &integration.secrets, others.clone(), save)}
+            {fields::form(provider, form, &integration.secrets, redirect_uri.as_deref(), others.clone(), save)}
             {sends_mail.then(|| test_email(screen, mail))}
             {may(Permission::WriteIntegrations).then(|| deletion(screen, delete))}
         </div>
