@@ -48,7 +48,7 @@ test: release ## every test: Rust on SQLite and a real PostgreSQL, then the brow
 
 torture: linker ## kills, restarts, full disks and frozen nodes, many rounds of each; TORTURE_ROUNDS and TORTURE_SEED are heard
 	$(XTASK) setup --tests
-	$(XTASK) postgres -- env TORTURE_ROUNDS=$${TORTURE_ROUNDS:-200} \
+	$(XTASK) postgres -- env TORTURE_ROUNDS=$${TORTURE_ROUNDS:-200} SIGNALBOX_TEST_NODE_MODULES=$(CURDIR)/end2end/node_modules \
 		cargo test --package server --test it -- --test-threads=1 --nocapture torture::
 
 bench: release ## every figure of docs/BENCHMARKS.md on both databases, medians of three; the machine should do nothing else

@@ -14,6 +14,9 @@ import process from "node:process";
 import readline from "node:readline";
 import { pathToFileURL } from "node:url";
 
+// What the library remarks is no event.
+console.info = console.error;
+
 const modules = process.env.SIGNALBOX_TEST_NODE_MODULES ?? path.join(import.meta.dirname, "../node_modules");
 const { default: Provider } = await import(pathToFileURL(path.join(modules, "oidc-provider/lib/index.js")).href);
 
@@ -44,6 +47,11 @@ const provider = new Provider(issuer, {
   findAccount: (_, id) => ({ accountId: id, claims: async () => ({ sub: id, email: `${id}@company.com` }) }),
   interactions: { url: (_, interaction) => `/interaction/${interaction.uid}` },
   cookies: { keys: ["a key of tests"] },
+  // People are asked each time, also for what they granted before.
+  loadExistingGrant: async ({ oidc }) => {
+    const given = oidc.result?.consent?.grantId;
+    return given ? oidc.provider.Grant.find(given) : undefined;
+  },
   issueRefreshToken: async () => true,
   rotateRefreshToken: true,
   ttl: { AccessToken: () => options.access_s, AuthorizationCode: 60, Grant: 86_400, RefreshToken: 86_400, Session: 86_400, Interaction: 600, IdToken: 3600 },
@@ -93,6 +101,10 @@ async function calendars(ctx) {
 }
 
 provider.use(async (ctx, next) => {
+  if (ctx.path === "/favicon.ico") {
+    ctx.status = 204;
+    return;
+  }
   if (ctx.path.startsWith("/interaction/")) return interact(ctx);
   if (ctx.path === "/calendars") return calendars(ctx);
   if (ctx.path !== "/token") return next();

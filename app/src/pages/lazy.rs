@@ -2,7 +2,7 @@
 //! not pay for all of them. `xtask web` cuts the module at the functions marked `lazy` (ADR 0004).
 //!
 //! Pages of one function come together. What several functions need becomes a file for each set of functions that shares it,
-//! so more of them mean smaller visits in many more files: six make about fifty, eight make a hundred.
+//! so more of them mean smaller visits in many more files: six make about fifty, eight make more than a hundred.
 #![cfg_attr(
     feature = "hydrate",
     expect(

@@ -34,6 +34,8 @@ pub enum LiveEvent {
     Integrations,
     /// An e-mail was accepted, or something became of one.
     Emails,
+    /// An account was connected or disconnected, or an access was renewed or was not.
+    Connections,
     /// Alerts opened, ended, or somebody said something of them.
     Alerts,
     /// A job began, came further or ended.

@@ -324,7 +324,7 @@ async fn a_spent_limit_puts_off(app: &App) {
     let next = domain::Timestamp::from_millis(began.millis() + 3_600_000);
     assert_eq!(
         (&waiting["state"], &waiting["tries"], &waiting["next_try_at"]),
-        (&json!("queued"), &json!(0), &json!(next.to_string()))
+        (&json!("deferred"), &json!(0), &json!(next.to_string()))
     );
     assert_eq!(waiting["steps"], json!([]), "it was not tried");
     let test = app.post(format!("/api/v1/integrations/{id}/test-email"), json!({"to": "us@example.com"}));

@@ -3,11 +3,9 @@
 use domain::Role;
 use http::Method;
 use serde_json::{Value, json};
-use server::lifecycle::Server;
 
 use crate::{
-    database::Database,
-    harness::{App, config, rows, text},
+    harness::{App, rows, text},
     oauth_server::{Browser, OauthServer, Shown},
     on_each_database,
 };
@@ -281,13 +279,13 @@ async fn tokens_are_refreshed_once(app: &App) {
     assert_eq!(connection(app, &id).await["last_refresh"]["ok"], true);
 }
 
-async fn generation(app: &App, id: &str) -> i64 {
+pub(crate) async fn generation(app: &App, id: &str) -> i64 {
     let found = app.server.store.connection(app.organization().await, id.parse().unwrap()).await.unwrap();
     found.unwrap().generation
 }
 
 /// Each refresh token was presented once, and brought the next one.
-async fn refreshed_once_each(app: &App, provider: &mut OauthServer, id: &str, first: i64) {
+pub(crate) async fn refreshed_once_each(app: &App, provider: &mut OauthServer, id: &str, first: i64) {
     // The worker may be at it: what is asked before and after encloses what is told between.
     let (before, mut refreshes) = (generation(app, id).await, provider.tokens().await);
     let after = generation(app, id).await;
@@ -432,37 +430,4 @@ async fn secrets_stay_inside(app: &App) {
         assert!(!shown.contains(secret), "an answer holds a secret");
         assert!(!kept.windows(secret.len()).any(|window| window == secret.as_bytes()), "the database holds a secret");
     }
-}
-
-/// Three nodes on one database, many callers, one token that ends: a refresh token is presented once.
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn nodes_present_a_refresh_token_once() {
-    let app = App::start(Database::postgres()).await;
-    let others =
-        [Server::start(&config(&app.database)).await.unwrap(), Server::start(&config(&app.database)).await.unwrap()];
-    let urls = [app.url.clone(), format!("http://{}", others[0].address), format!("http://{}", others[1].address)];
-    let mut provider = OauthServer::start(&app, json!({})).await;
-    let id = provider.connected(&app).await;
-    let first = generation(&app, &id).await;
-    drop(provider.tokens().await);
-    for round in 0..50 {
-        let asked: Vec<_> = (0..30)
-            .map(|index| {
-                let url = format!("{}/api/v1/integrations/{id}/oauth/refresh", urls[index % urls.len()]);
-                let request = app.client.post(url).bearer_auth(crate::harness::ADMIN).json(&json!({}));
-                tokio::spawn(request.send())
-            })
-            .collect();
-        for answer in asked {
-            let answer = answer.await.unwrap().unwrap();
-            assert_eq!(answer.status(), 200, "{round}: {}", answer.text().await.unwrap());
-        }
-    }
-    assert!(generation(&app, &id).await >= first + 50);
-    refreshed_once_each(&app, &mut provider, &id, first).await;
-    app.post(format!("/api/v1/integrations/{id}/oauth/refresh"), json!({})).expect(200).await;
-    for node in others {
-        node.stop().await;
-    }
-    app.end().await;
 }

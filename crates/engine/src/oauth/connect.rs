@@ -195,12 +195,15 @@ impl Engine {
     ) -> Result<Sent> {
         let connection = self.inner.store.connection(row.organization, row.integration.id).await.map_err(refused)?;
         let application = self.application(row, &Known::new()).await?;
-        // Only what is missing is asked for anew, beside what was granted: an answer replaces what was granted before.
-        let mut wanted = application.scopes.clone();
-        if !scopes.is_empty() {
-            let granted = connection.map(|connection| connection.granted).unwrap_or_default();
-            wanted = granted.into_iter().chain(scopes.iter().cloned()).collect();
-        }
+        // Only what is missing is asked for anew, beside what the account has granted: an answer replaces that.
+        let wanted: Vec<String> = match connection.filter(|_| !scopes.is_empty()) {
+            Some(connection) => {
+                let missing = application.oauth.missing(&connection.requested, &connection.granted);
+                let kept = connection.requested.iter().filter(|scope| !missing.contains(scope));
+                kept.chain(&connection.granted).chain(scopes).cloned().collect()
+            }
+            None => application.scopes.iter().chain(scopes).cloned().collect(),
+        };
         let mut unique = Vec::new();
         for scope in wanted {
             if !unique.contains(&scope) {
@@ -364,7 +367,7 @@ impl Engine {
         let name = account.name.as_deref().unwrap_or("an account");
         let entry = inner.settings_entry(id, format!("Connected as {name} by {}", started.started_by));
         inner.write_log(row.organization, entry).await;
-        inner.live.send(row.organization, LiveEvent::Integrations);
+        inner.live.send(row.organization, LiveEvent::Connections);
         inner.check_soon(row.organization, id);
         Ok(Finished {
             integration: id,

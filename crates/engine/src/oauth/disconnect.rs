@@ -86,7 +86,7 @@ impl Engine {
             }
         };
         self.inner.write_log(actor.organization, self.inner.settings_entry(id, message.clone())).await;
-        self.inner.live.send(actor.organization, LiveEvent::Integrations);
+        self.inner.live.send(actor.organization, LiveEvent::Connections);
         Ok(Disconnected { revocation: outcome, message })
     }
 }

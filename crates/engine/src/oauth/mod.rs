@@ -148,7 +148,7 @@ impl Engine {
         if !self.inner.store.set_sync(actor.organization, id, sync, audit).await.map_err(refused)? {
             return Err(ApiError::new(ErrorCode::Conflict, "Connect an account first."));
         }
-        self.inner.live.send(actor.organization, LiveEvent::Integrations);
+        self.inner.live.send(actor.organization, LiveEvent::Connections);
         self.oauth_connection(actor, id).await
     }
 

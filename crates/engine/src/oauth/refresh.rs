@@ -267,7 +267,7 @@ impl Inner {
             );
         }
         self.write_log(row.organization, entry).await;
-        self.live.send(row.organization, LiveEvent::Integrations);
+        self.live.send(row.organization, LiveEvent::Connections);
         if stored { told } else { Ok(()) }
     }
 

@@ -10,6 +10,7 @@ mod frozen;
 mod kill;
 mod ledger;
 mod load;
+mod refresh;
 mod restart;
 
 use engine::{Entropy as _, SeededEntropy, SystemEntropy};

@@ -30,6 +30,8 @@ pub struct Actions {
     pub disconnect: ServerAction<Disconnect>,
     /// Stores what is done with the account.
     pub sync: ServerAction<SaveSync>,
+    /// A link that was made, until somebody goes elsewhere.
+    link: RwSignal<Option<String>>,
 }
 
 impl Actions {
@@ -40,6 +42,7 @@ impl Actions {
             refresh: ServerAction::new(),
             disconnect: ServerAction::new(),
             sync: ServerAction::new(),
+            link: RwSignal::new(None),
         };
         let toasts: Toasts = expect_context();
         Effect::new(move |_| {
@@ -156,7 +159,7 @@ fn status(id: &str, connection: &OauthConnection, provider: &Provider, actions: 
                             </ActionForm>
                         }
                     })}
-                {may_write.then(|| link_button(id))}
+                {may_write.then(|| link_button(id, actions.link))}
                 {(may_write && is_connected).then(|| disconnect_box(id, connection, provider, actions))}
             </div>
             {redirect_uri(&connection.redirect_uri)}
@@ -191,10 +194,9 @@ pub fn redirect_uri(uri: &str) -> AnyView {
     .into_any()
 }
 
-fn link_button(id: &str) -> AnyView {
+fn link_button(id: &str, made: RwSignal<Option<String>>) -> AnyView {
     let toasts: Toasts = expect_context();
     let id = StoredValue::new(id.to_owned());
-    let made = RwSignal::new(None::<String>);
     let share = move |_| {
         spawn_local(async move {
             match share_link(id.get_value()).await {
@@ -245,6 +247,7 @@ fn permissions(id: &str, connection: &OauthConnection, provider: &Provider, acti
         let granted = mark.is_granted;
         let (scope, label) = (mark.scope.clone(), mark.label.clone());
         let plain = (scope != label).then(|| view! { <span class="sub muted mono break">{scope.clone()}</span> });
+        let text = if is_connected && !granted { format!("{label} (not currently authorized)") } else { label };
         let checked = granted || (!is_connected && mark.is_requested);
         view! {
             <label class="check">
@@ -256,11 +259,7 @@ fn permissions(id: &str, connection: &OauthConnection, provider: &Provider, acti
                     checked=checked
                     disabled=granted
                 />
-                <span>
-                    {label}
-                    {(is_connected && !granted).then_some(" (not currently authorized)")}
-                    {plain}
-                </span>
+                <span>{text} {plain}</span>
             </label>
         }
     };
@@ -303,13 +302,21 @@ fn permissions(id: &str, connection: &OauthConnection, provider: &Provider, acti
 }
 
 fn sync(id: &str, connection: &OauthConnection, actions: Actions) -> AnyView {
-    let (form_id, asked) = (id.to_owned(), StoredValue::new(id.to_owned()));
+    let (form_id, asked) = (id.to_owned(), id.to_owned());
     let chosen = connection.sync.calendar.clone();
     let has_calendars = connection.has_calendars && connection.status.is_usable();
-    // Asked by the browser only: the page does not wait for another server.
-    let calendars = LocalResource::new(move || async move {
-        if has_calendars { list_calendars(asked.get_value()).await } else { Ok(Vec::new()) }
-    });
+    // Asked by the browser once it is live: the page does not wait for another server.
+    let calendars = RwSignal::new(None);
+    if has_calendars {
+        Effect::new(move |_| {
+            let asked = asked.clone();
+            spawn_local(async move {
+                let answer = list_calendars(asked).await;
+                // The tab may be closed by then.
+                drop(calendars.try_set(Some(answer)));
+            });
+        });
+    }
     let kept = StoredValue::new(chosen);
     let choice = move || {
         let chosen = kept.get_value();
@@ -389,7 +396,7 @@ fn history(refreshes: &[Refresh]) -> AnyView {
             <tr>
                 <td><Time at=refresh.at /></td>
                 <td class=class>{word}</td>
-                <td class="break">{refresh.detail.clone()}</td>
+                <td class="break">{(!refresh.detail.is_empty()).then(|| refresh.detail.clone())}</td>
             </tr>
         }
     };

@@ -99,6 +99,8 @@ pub fn IntegrationPage() -> AnyView {
     tell_of_moves(actions);
     report(actions.act);
     let connecting = connection::Actions::new();
+    // Not with every health check: what is being chosen or shown would be taken away.
+    let connections = live.ticks(|event| event.is_of("connections"));
     let ticks = live.ticks(|event| event.is_of("integrations"));
     // A form that is being filled in is not taken away by news: settings are fetched again only after a change of ours.
     let saved = Memo::new(move |seen: Option<&u32>| {
@@ -122,7 +124,7 @@ pub fn IntegrationPage() -> AnyView {
     );
     let connection = Resource::new(
         move || {
-            let fresh = (ticks.get(), live.reopened.get(), connecting.done());
+            let fresh = (connections.get(), live.reopened.get(), connecting.done());
             (tab.get() == Tab::Connection).then(|| (id.get(), fresh))
         },
         |asked| async move {
