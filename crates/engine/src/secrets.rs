@@ -112,7 +112,7 @@ impl Keyring {
 
     /// The key that seals, as people may know it: hexadecimal.
     pub(crate) fn name(&self) -> String {
-        self.keys[0].0.iter().map(|byte| format!("{byte:02x}")).collect()
+        format!("{:08x}", u32::from_be_bytes(self.keys[0].0))
     }
 
     /// Whether there are keys that only open.
