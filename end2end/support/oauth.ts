@@ -32,7 +32,7 @@ export class Oauth {
         const event = JSON.parse(line);
         if (event.event === "listening") resolve((oauth = new Oauth(child, event.port)));
         if (event.event === "token") oauth?.tokens.push(event);
-        if (event.event === "changed") oauth?.#changed.shift()?.();
+        if (event.event === "changed" && oauth) oauth.#changed.shift()?.();
       });
     });
   }

@@ -33,7 +33,7 @@ export class Smtp {
         const event = JSON.parse(line);
         if (event.event === "listening") resolve((smtp = new Smtp(child, event.port)));
         if (event.event === "message") smtp?.messages.push(event);
-        if (event.event === "changed") smtp?.#changed.shift()?.();
+        if (event.event === "changed" && smtp) smtp.#changed.shift()?.();
       });
     });
   }

@@ -97,7 +97,12 @@ impl Server {
         let store = open_store(config).await?;
         let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
         let engine_config = engine_config(config, &url, address, &*entropy)?;
-        let engine = Engine::start(store.clone(), engine_config, Arc::new(SystemClock), Arc::clone(&entropy)).await?;
+        let engine = Engine::start(store.clone(), engine_config, Arc::new(SystemClock), Arc::clone(&entropy)).await;
+        if engine.is_err() {
+            // Whoever tries again with another key finds the file free.
+            store.close().await;
+        }
+        let engine = engine?;
         let owner = config.bootstrap_owner.clone().map(|(email, password)| (email, Secret::new(password)));
         let api_key = config.bootstrap_api_key.clone().map(Secret::new);
         engine.bootstrap(Bootstrap { owner, api_key }).await.map_err(Failure::Bootstrap)?;
