@@ -16,7 +16,7 @@ async function expectAccessible(page: Page): Promise<void> {
 }
 
 test("every page", async ({ signedIn: page, goto, world }) => {
-  test.setTimeout(300_000); // fifty pages, looked at closely
+  test.setTimeout(600_000); // fifty pages, looked at closely
   for (const screen of screens(world)) {
     await test.step(screen.name, async () => {
       await goto(screen.path);
