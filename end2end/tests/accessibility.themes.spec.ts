@@ -7,7 +7,8 @@ import { screens } from "../support/world.ts";
 const RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"];
 
 async function expectAccessible(page: Page): Promise<void> {
-  const { violations } = await new AxeBuilder({ page }).withTags(RULES).analyze();
+  // What stands in an e-mail is its author's, and nothing may run in its frame: axe would wait there for ever.
+  const { violations } = await new AxeBuilder({ page }).withTags(RULES).exclude("iframe[sandbox]").analyze();
   const found = violations.map(({ id, help, nodes }) => {
     const examples = nodes.slice(0, 3).map(({ html, failureSummary }) => `\n  ${html.slice(0, 300)}\n  ${failureSummary}`);
     return `${id}: ${help} (${nodes.length} times)${examples.join("")}`;
@@ -16,7 +17,7 @@ async function expectAccessible(page: Page): Promise<void> {
 }
 
 test("every page", async ({ signedIn: page, goto, world }) => {
-  test.setTimeout(600_000); // fifty pages, looked at closely
+  test.setTimeout(300_000); // fifty pages, looked at closely
   for (const screen of screens(world)) {
     await test.step(screen.name, async () => {
       await goto(screen.path);
