@@ -121,7 +121,7 @@ impl Preview {
                         }}
                     </div>
                     <div class="stack">
-                        <pre class="code pre break" tabindex="0" aria-label="Preview of the text">
+                        <pre class="code pre break" tabindex="0" role="region" aria-label="Preview of the text">
                             {move || rendered.with(|rendered| rendered.text.clone())}
                         </pre>
                         <form
