@@ -77,7 +77,7 @@ pub(crate) fn set_cookie(text: &str) {
 }
 
 /// Name of the session cookie. On https the prefix makes browsers refuse it from other hosts and from plain http.
-const fn session_cookie_name(secure: bool) -> &'static str {
+pub const fn session_cookie_name(secure: bool) -> &'static str {
     if secure { "__Host-signalbox_session" } else { "signalbox_session" }
 }
 

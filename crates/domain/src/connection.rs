@@ -142,21 +142,12 @@ pub fn refresh_at(now: Timestamp, lifetime_ms: i64, share: f64) -> Timestamp {
 }
 
 /// When a refresh that failed for the `failures`th time in a row is tried again: after 30 s, doubling, at most 30 minutes.
-/// With a grant that a repeated refresh token would end (`is_unanswered` and strict rotation), not before the access token
-/// has less than a minute left.
-pub fn retry_at(
-    now: Timestamp,
-    failures: u32,
-    share: f64,
-    is_unanswered: bool,
-    expires_at: Option<Timestamp>,
-) -> Timestamp {
+/// With `in_use_until`, the end of an access token whose grant a repeated refresh token would end, not before less than a minute
+/// of that is left.
+pub fn retry_at(now: Timestamp, failures: u32, share: f64, in_use_until: Option<Timestamp>) -> Timestamp {
     let doubled = BACKOFF_MS.0.saturating_mul(1 << failures.saturating_sub(1).min(10));
     let next = now.plus_ms(jittered(doubled.min(BACKOFF_MS.1), share));
-    match expires_at {
-        Some(end) if is_unanswered => next.max(end.plus_ms(-LEAST_LEFT_MS)),
-        _ => next,
-    }
+    in_use_until.map_or(next, |end| next.max(end.plus_ms(-LEAST_LEFT_MS)))
 }
 
 fn jittered(ms: i64, share: f64) -> i64 {
@@ -218,9 +209,9 @@ mod tests {
         #[test]
         fn failures_are_repeated_ever_more_slowly(failures in 1_u32..100, share in 0.0..1.0_f64, left in 0_i64..7_200_000) {
             let end = NOW.plus_ms(left);
-            let next = retry_at(NOW, failures, share, false, Some(end));
+            let next = retry_at(NOW, failures, share, None);
             prop_assert!(next >= NOW.plus_ms(27_000) && next <= NOW.plus_ms(33 * 60_000));
-            let careful = retry_at(NOW, failures, share, true, Some(end));
+            let careful = retry_at(NOW, failures, share, Some(end));
             prop_assert!(careful >= next && careful >= end.plus_ms(-LEAST_LEFT_MS));
         }
     }

@@ -72,6 +72,6 @@ impl Site {
 
     /// The session cookie's name. On https the prefix makes browsers refuse it from other hosts and from plain http.
     pub fn session_cookie(&self) -> &'static str {
-        if self.is_secure() { "__Host-signalbox_session" } else { "signalbox_session" }
+        app::ssr::session_cookie_name(self.is_secure())
     }
 }

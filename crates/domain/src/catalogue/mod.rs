@@ -310,6 +310,18 @@ impl Fault {
         }
     }
 
+    /// What the status of an answer means; `None`: nothing is wrong.
+    pub const fn of_status(status: u16) -> Option<Self> {
+        match status {
+            200..=299 => None,
+            401 | 403 => Some(Self::Authentication),
+            429 => Some(Self::RateLimited),
+            300..=499 => Some(Self::Rejected),
+            500..=599 => Some(Self::Outage),
+            _ => Some(Self::Garbage),
+        }
+    }
+
     /// Whether it is the provider's failing and not the request's: what health and failover count.
     pub const fn is_providers(self) -> bool {
         !matches!(self, Self::Rejected)

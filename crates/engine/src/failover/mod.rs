@@ -241,10 +241,9 @@ impl Engine {
         if draft.version.is_some_and(|version| version != row.version) {
             return Err(refused(storage::StoreError::Stale));
         }
-        let member = match self.inner.unfit(row, to).await.map_err(refused)? {
-            Ok(member) => member,
-            Err(reason) => return Err(conflict(format!("{reason}. Nothing was changed."))),
-        };
+        let found = self.inner.store.integration(row.organization, to, self.now()).await.map_err(refused)?;
+        let fit = self.inner.fit(row, to, found).await;
+        let member = fit.map_err(|reason| conflict(format!("{reason}. Nothing was changed.")))?;
         if draft.force {
             return Ok(());
         }

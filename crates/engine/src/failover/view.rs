@@ -21,18 +21,20 @@ impl Engine {
         let mut members = Vec::with_capacity(row.seats.len());
         let mut warnings = Vec::new();
         for seat in &row.seats {
-            match self.inner.unfit(&row, seat.id).await.map_err(refused)? {
-                Ok(found) if seat.id != primary && found.integration.health == Health::Down => {
-                    let error = found.integration.last_error.unwrap_or_else(|| "its checks fail".to_owned());
-                    warnings.push(format!("{} is down: {error}", found.integration.name));
-                }
-                Err(reason) if seat.id != primary => warnings.push(format!("{reason}, so it cannot take over")),
-                _ => {}
-            }
             let found = self.inner.store.integration(organization, seat.id, self.now()).await.map_err(refused)?;
+            if seat.id != primary {
+                match self.inner.fit(&row, seat.id, found.clone()).await {
+                    Ok(IntegrationRow { integration, .. }) if integration.health == Health::Down => {
+                        let error = integration.last_error.unwrap_or_else(|| "its checks fail".to_owned());
+                        warnings.push(format!("{} is down: {error}", integration.name));
+                    }
+                    Ok(_) => {}
+                    Err(reason) => warnings.push(format!("{reason}, so it cannot take over")),
+                }
+            }
             members.push(self.member_view(&row, seat.id, found.map(|row| row.integration)));
         }
-        let mut backups = board.members.iter().skip(1).map(|member| member.id);
+        let mut backups = board.members.iter().map(|member| member.id).filter(|member| *member != primary);
         Ok(Failover {
             channel: self.provider(&asked.provider)?.channel.clone(),
             is_configured,
@@ -100,33 +102,32 @@ impl Engine {
 }
 
 impl Inner {
-    /// A member that could do the work as far as that can be known without asking it, or why it cannot.
-    pub(super) async fn unfit(
+    /// `found`, which was read for a member, if it could do the work as far as that can be known without asking it; or why it
+    /// cannot.
+    pub(super) async fn fit(
         &self,
         row: &FailoverRow,
         id: IntegrationId,
-    ) -> storage::Result<std::result::Result<IntegrationRow, String>> {
+        found: Option<IntegrationRow>,
+    ) -> std::result::Result<IntegrationRow, String> {
         let name = row.name(id);
+        let deleted = || "This backup was deleted".to_owned();
         match row.ability(id) {
-            Err(MemberStatus::Missing) => return Ok(Err("This backup was deleted".to_owned())),
-            Err(_) => return Ok(Err(format!("{name} is disabled"))),
+            Err(MemberStatus::Missing) => return Err(deleted()),
+            Err(_) => return Err(format!("{name} is disabled")),
             Ok(()) => {}
         }
-        let Some(found) = self.store.integration(row.organization, id, self.clock.now()).await? else {
-            return Ok(Err("This backup was deleted".to_owned()));
-        };
+        let found = found.ok_or_else(deleted)?;
         let opened = match self.open_secrets(&found) {
             Ok(secrets) => integrations::values(self, &found.integration.config, &secrets).await.map(drop),
             Err(error) => Err(error.detail),
         };
-        if let Err(reason) = opened {
-            return Ok(Err(format!("{name} is not complete: {reason}")));
-        }
+        opened.map_err(|reason| format!("{name} is not complete: {reason}"))?;
         if found.integration.last_fault == Some(Fault::Misconfigured) {
             let reason = found.integration.last_error.clone().unwrap_or_default();
-            return Ok(Err(format!("{name} is not complete: {reason}")));
+            return Err(format!("{name} is not complete: {reason}"));
         }
-        Ok(Ok(found))
+        Ok(found)
     }
 }
 

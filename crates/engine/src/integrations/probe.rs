@@ -317,13 +317,8 @@ fn head(status: u16) -> String {
 
 /// What a status means.
 fn judged(answer: &Response) -> Result<Right, Wrong> {
-    let fault = match answer.status {
-        200..=299 => return Ok(Right(head(answer.status), Some(answer.status))),
-        401 | 403 => Fault::Authentication,
-        429 => Fault::RateLimited,
-        300..=499 => Fault::Rejected,
-        500..=599 => Fault::Outage,
-        _ => Fault::Garbage,
+    let Some(fault) = Fault::of_status(answer.status) else {
+        return Ok(Right(head(answer.status), Some(answer.status)));
     };
     let retry_after = answer.headers.iter().find(|(name, _)| name == "retry-after");
     let said = String::from_utf8_lossy(&answer.body);

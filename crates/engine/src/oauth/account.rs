@@ -87,13 +87,8 @@ impl Inner {
                     used = Some(access.generation);
                 }
                 Exchanged::Refused { status, detail, .. } => {
-                    let fault = match status {
-                        401 | 403 => Fault::Authentication,
-                        429 => Fault::RateLimited,
-                        500.. => Fault::Outage,
-                        200..=299 => Fault::Garbage,
-                        _ => Fault::Rejected,
-                    };
+                    // It said yes, and what it said is no JSON.
+                    let fault = Fault::of_status(status).unwrap_or(Fault::Garbage);
                     return failed(fault, Some(status), detail, target);
                 }
                 Exchanged::Unanswered { may_be_done, detail } => {

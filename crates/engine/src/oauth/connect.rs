@@ -13,7 +13,7 @@ use subtle::ConstantTimeEq;
 
 use super::{
     account,
-    application::Application,
+    application::{Application, scopes},
     exchange::{Exchanged, authorization_url, exchange_code},
 };
 use crate::{
@@ -155,13 +155,15 @@ impl Engine {
         let link = self.inner.store.connect_link(secrets::token_hash(token), self.now()).await.map_err(refused)?;
         let link = link.ok_or_else(|| ApiError::not_found("Link"))?;
         let row = self.find_integration(link.organization, link.integration).await?;
-        let application = self.application(&row, &Known::new()).await?;
         let provider = self.provider(&row.integration.provider)?;
+        // From the settings alone: whoever only looks makes this server ask nobody.
+        let oauth = self.inner.providers.oauth(&provider.id).ok_or_else(|| ApiError::not_found("Link"))?;
         let offered = provider.field("scopes").map(|field| field.options.clone()).unwrap_or_default();
         let label = |scope: String| {
             offered.iter().find(|choice| choice.value == scope).map_or(scope.clone(), |choice| choice.label.clone())
         };
-        let scopes = if link.scopes.is_empty() { application.scopes } else { link.scopes };
+        let settings = scopes(oauth, row.integration.config.get("scopes"));
+        let scopes = if link.scopes.is_empty() { settings } else { link.scopes };
         Ok(ConnectPage {
             name: row.integration.name,
             provider: provider.name.clone(),

@@ -305,11 +305,11 @@ impl Inner {
         fault: RefreshFault,
         is_unanswered: bool,
         detail: String,
-        wait_until: Option<Timestamp>,
+        in_use_until: Option<Timestamp>,
     ) -> Refreshed {
         let (now, failures) = (self.clock.now(), lease.connection.failures.saturating_add(1));
         let share = self.entropy.fraction();
-        let again = retry_at(now, failures, share, wait_until.is_some(), wait_until);
+        let again = retry_at(now, failures, share, in_use_until);
         let is_broken = fault.status().is_some();
         Refreshed::Fault {
             fault,
@@ -319,7 +319,7 @@ impl Inner {
             // What is misconfigured is tried again, slowly: whoever mends the application need not mend each connection.
             refresh_at: match fault {
                 RefreshFault::Transient => Some(again),
-                RefreshFault::Configuration => Some(retry_at(now, failures.max(7), share, false, None)),
+                RefreshFault::Configuration => Some(retry_at(now, failures.max(7), share, None)),
                 _ => None,
             },
         }

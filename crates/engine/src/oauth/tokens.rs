@@ -95,11 +95,11 @@ impl Tokens {
         }
         let lifetime_ms = lifetime_ms.unwrap_or(i64::from(oauth.access_minutes) * 60_000);
         let is_refreshed = has_refresh_token || self.refresh_token.is_some();
-        let days = self.more.get("refresh_token_expires_in").and_then(seconds).map(|seconds| seconds * 1_000);
+        let said_ms = self.more.get("refresh_token_expires_in").and_then(seconds).map(|seconds| seconds * 1_000);
         // Of a provider that gives a fixed time, it begins with the refresh token and not with each refresh.
         let fixed = oauth.refresh_days.filter(|_| self.refresh_token.is_some() && !has_refresh_token);
         let consent_ms =
-            days.filter(|_| oauth.refresh_days.is_some()).or(fixed.map(|days| i64::from(days) * 86_400_000));
+            said_ms.filter(|_| oauth.refresh_days.is_some()).or(fixed.map(|days| i64::from(days) * 86_400_000));
         let mut known = application.known.clone();
         for name in &oauth.keep {
             if let Some(text) = self.more.get(name).and_then(Value::as_str) {
