@@ -155,3 +155,29 @@ test("the health page switches to the backup, and the backup can become the prim
   await expect(page.getByRole("button", { name: "Save Configuration" })).toBeVisible();
   await expect(page.getByRole("combobox", { name: "Backup provider" })).toHaveValue(pair.primaryId);
 });
+
+test("what would happen if: settings are tried on what was recorded", async ({ signedIn: page, goto, api, pair }) => {
+  await link(api, pair);
+  await goto(`/integrations/${pair.primaryId}?tab=failover`);
+  const box = page.getByRole("region", { name: "What would happen if" });
+  await expect(box.getByLabel("Look back")).toHaveValue("24");
+  await expect(box.getByLabel("Threshold")).toHaveValue("3");
+  await pair.primary.change({ greeting: 421 });
+  for (const number of [1, 2, 3, 4]) await send(api, pair, `n${number}@example.com`);
+  await expect(card(page, pair.backupName)).toContainText("(Currently Active)");
+  const rehearse = async (threshold: string) => {
+    await box.getByLabel("Threshold").fill(threshold);
+    await box.getByRole("button", { name: "Rehearse" }).click();
+    await expect(box.getByLabel("Threshold")).toHaveValue(threshold);
+  };
+  await rehearse("1");
+  await expect(box.getByRole("status").first()).toContainText("Work would have moved 1 time; it did move 1 time.");
+  await expect(box).toContainText(`${pair.primaryName} → ${pair.backupName}`);
+  await expect(box).toContainText("1 failure in a row");
+  await rehearse("100");
+  await expect(box.getByRole("status").first()).toContainText("Work would not have moved; it did move 1 time.");
+  await rehearse("0");
+  await expectFieldError(box.getByLabel("Threshold"), "Trigger after must be between 1 and 100 consecutive failures");
+  // Nothing was changed.
+  await expect(page.getByLabel("Trigger after")).toHaveValue("3");
+});

@@ -2,12 +2,12 @@
 
 use domain::{
     IntegrationId,
-    api::{Failover, FailoverMove},
+    api::{ApiError, Failover, FailoverMove, Rehearsal},
 };
 #[cfg(feature = "ssr")]
 use domain::{
     api::FailoverMoveQuery,
-    failover::{FailoverDraft, MoveDraft},
+    failover::{FailoverDraft, MoveDraft, RehearsalDraft},
 };
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
@@ -31,18 +31,45 @@ pub struct FailoverScreen {
     pub candidates: Vec<(IntegrationId, String)>,
     /// The newest moves.
     pub moves: Vec<FailoverMove>,
+    /// What would have happened, when that was asked, or why that cannot be said.
+    pub rehearsal: Option<Result<Rehearsal, ApiError>>,
 }
 
-/// The group of an integration with its history.
+/// Settings to be tried, as they were typed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RehearsalAsked {
+    /// How many hours back.
+    pub hours: String,
+    /// Failures in a row.
+    pub threshold: String,
+    /// Whether work goes back.
+    pub restore: bool,
+}
+
+/// The group of an integration with its history, and with what would have happened under the settings that are asked.
 #[server(prefix = "/_ui", endpoint = "failover/show", input = Json)]
-pub async fn show_failover(id: String) -> Result<FailoverScreen, CallError> {
+pub async fn show_failover(id: String, asked: Option<RehearsalAsked>) -> Result<FailoverScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let id = ssr::id(&id, "Integration")?;
     let failover = engine.failover(&actor, id).await?;
     let candidates = engine.failover_candidates(&actor, id).await?;
     let query = FailoverMoveQuery { limit: Some(MOVES), cursor: None };
     let moves = engine.failover_moves(&actor, id, query).await?.data;
-    Ok(FailoverScreen { id, failover, candidates, moves })
+    let rehearsal = match asked {
+        None => None,
+        Some(RehearsalAsked { hours, threshold, restore }) => {
+            // What is no number is refused in the words for one that cannot be.
+            let number = |text: String| text.trim().parse().unwrap_or_default();
+            let draft = RehearsalDraft {
+                hours: number(hours),
+                failover_threshold: Some(number(threshold)),
+                auto_restore: Some(restore),
+                enable_auto_failover: Some(true),
+            };
+            Some(engine.rehearse_failover(&actor, id, draft).await)
+        }
+    };
+    Ok(FailoverScreen { id, failover, candidates, moves, rehearsal })
 }
 
 /// Changes the backups and when they take over.

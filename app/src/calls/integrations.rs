@@ -133,7 +133,7 @@ pub async fn show_integration(id: String) -> Result<IntegrationScreen, CallError
     let (engine, actor) = ssr::caller()?;
     let integration = engine.integration(&actor, ssr::id(&id, "Integration")?).await?;
     let provider = engine.provider(&integration.provider)?.clone();
-    let usage = if provider.connection == domain::catalogue::ConnectionKind::Smtp {
+    let usage = if provider.kind == IntegrationType::Email {
         Some(engine.email_usage(&actor, integration.id).await?)
     } else {
         None

@@ -46,6 +46,8 @@ impl Role {
             | P::ReadIntegrations => Self::Viewer,
             P::SendEvents
             | P::SendEmails
+            | P::SendSms
+            | P::StoreFiles
             | P::TestWebhooks
             | P::ReplayDeliveries
             | P::ClearInspector
@@ -122,6 +124,10 @@ pub enum Permission {
     OperateIntegrations,
     /// Send e-mails.
     SendEmails,
+    /// Send text messages.
+    SendSms,
+    /// Keep files in storage integrations.
+    StoreFiles,
     /// Get access tokens of connections.
     UseConnections,
     /// Add, change, remove members.
@@ -130,7 +136,7 @@ pub enum Permission {
 
 impl Permission {
     /// Every permission, for tests that walk all of them.
-    pub const ALL: [Self; 22] = [
+    pub const ALL: [Self; 24] = [
         Self::ReadWebhooks,
         Self::WriteWebhooks,
         Self::WriteSettings,
@@ -151,6 +157,8 @@ impl Permission {
         Self::WriteIntegrations,
         Self::OperateIntegrations,
         Self::SendEmails,
+        Self::SendSms,
+        Self::StoreFiles,
         Self::UseConnections,
         Self::ManageMembers,
     ];
@@ -178,6 +186,12 @@ pub enum Scope {
     /// Send e-mails.
     #[serde(rename = "emails:send")]
     EmailsSend,
+    /// Send text messages; nothing else.
+    #[serde(rename = "sms:send")]
+    SmsSend,
+    /// Keep files in storage integrations; nothing else.
+    #[serde(rename = "files:write")]
+    FilesWrite,
     /// Get access tokens of connections; nothing else.
     #[serde(rename = "connections:token")]
     ConnectionsToken,
@@ -188,13 +202,15 @@ pub enum Scope {
 
 impl Scope {
     /// All scopes, the narrowest first.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::EventsWrite,
         Self::WebhooksRead,
         Self::WebhooksWrite,
         Self::IntegrationsRead,
         Self::IntegrationsWrite,
         Self::EmailsSend,
+        Self::SmsSend,
+        Self::FilesWrite,
         Self::ConnectionsToken,
         Self::Admin,
     ];
@@ -208,6 +224,8 @@ impl Scope {
             Self::IntegrationsRead => "integrations:read",
             Self::IntegrationsWrite => "integrations:write",
             Self::EmailsSend => "emails:send",
+            Self::SmsSend => "sms:send",
+            Self::FilesWrite => "files:write",
             Self::ConnectionsToken => "connections:token",
             Self::Admin => "admin",
         }
@@ -222,6 +240,8 @@ impl Scope {
             Self::IntegrationsRead => "Read integrations, their health, logs and alerts",
             Self::IntegrationsWrite => "Read, change and test integrations, act on alerts",
             Self::EmailsSend => "Send e-mails",
+            Self::SmsSend => "Send text messages",
+            Self::FilesWrite => "Keep files in storage integrations",
             Self::ConnectionsToken => "Get access tokens of connections",
             Self::Admin => "Everything an admin may do",
         }
@@ -244,6 +264,8 @@ impl Scope {
                 matches!(permission, P::ReadIntegrations | P::WriteIntegrations | P::OperateIntegrations)
             }
             Self::EmailsSend => matches!(permission, P::SendEmails),
+            Self::SmsSend => matches!(permission, P::SendSms),
+            Self::FilesWrite => matches!(permission, P::StoreFiles),
             Self::ConnectionsToken => matches!(permission, P::UseConnections),
             Self::Admin => Role::Admin.may(permission),
         }

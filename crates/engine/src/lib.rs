@@ -19,6 +19,7 @@ mod error;
 mod event_types;
 mod events;
 mod failover;
+mod files;
 pub mod http;
 mod inspector;
 mod integrations;
@@ -40,6 +41,7 @@ mod sessions;
 mod setup;
 pub mod signature;
 mod signature_check;
+mod sms;
 pub mod smtp;
 mod sources;
 mod webhooks;
@@ -111,6 +113,8 @@ pub struct EngineConfig {
     pub master_key: MasterKey,
     /// Folders whose files integrations may refer to for their secrets.
     pub secret_folders: Vec<std::path::PathBuf>,
+    /// Folder below which integrations may keep files; without one they may not.
+    pub storage_folder: Option<std::path::PathBuf>,
     /// Begins the names of the headers that are not of Standard Webhooks, such as `X-InTime`.
     pub header_prefix: String,
     /// Tries to all webhooks that are in flight: begun, and their outcome not stored.

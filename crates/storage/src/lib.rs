@@ -56,7 +56,7 @@ pub use hot::{Claimed, IngestOutcome, NewAttempt, NewDelivery, NewEvent, NextSte
 pub use inspector::NewInspectorRequest;
 pub use integrations::{IntegrationRow, SealedSecrets};
 pub use jobs::{Advance, BATCH, Cancellation, MissingEvent, NewJob, Span, TakenJob};
-pub use logs::NewLogEntry;
+pub use logs::{NewLogEntry, RecordedResult};
 pub use members::MemberRow;
 pub use organizations::OrganizationRow;
 pub use replays::{EditedEvent, QueuedDelivery};

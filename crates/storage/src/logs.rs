@@ -14,6 +14,7 @@ use crate::{
     NewAudit, Result, Store, StoreError, audit,
     columns::{anywhere, json, word},
     db::{reading, writing},
+    hot::push_ids,
     keyset,
     retention::PRUNED,
 };
@@ -38,6 +39,40 @@ pub struct NewLogEntry {
     pub details: BTreeMap<String, String>,
     /// What was wrong.
     pub fault: Option<Fault>,
+}
+
+/// A result as the log has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordedResult {
+    /// When.
+    pub at: Timestamp,
+    /// Of which integration.
+    pub integration: IntegrationId,
+    /// What was wrong.
+    pub fault: Option<Fault>,
+    /// Whether it was real work, not a check.
+    pub is_work: bool,
+}
+
+#[derive(sqlx::FromRow)]
+struct ResultRow {
+    id: Uuid,
+    integration_id: Uuid,
+    kind: String,
+    fault: Option<String>,
+}
+
+impl TryFrom<ResultRow> for RecordedResult {
+    type Error = StoreError;
+    fn try_from(row: ResultRow) -> Result<Self> {
+        const TABLE: &str = "log_entries";
+        Ok(Self {
+            at: LogEntryId::from_uuid(row.id).created_at(),
+            integration: IntegrationId::from_uuid(row.integration_id),
+            fault: row.fault.map(|text| word(TABLE, "fault", &text)).transpose()?,
+            is_work: word::<LogKind>(TABLE, "kind", &row.kind)? == LogKind::Send,
+        })
+    }
 }
 
 #[derive(sqlx::FromRow)]
@@ -139,6 +174,28 @@ impl Store {
             sql.build_query_as().fetch_all(db).await
         })?;
         keyset::page(rows, limit, |entry: &LogEntry| entry.id.to_string())
+    }
+
+    /// Results of some integrations since `from`, the oldest first: all work, and the checks that failed. The newest `limit`.
+    pub async fn recorded_results(
+        &self,
+        organization: OrganizationId,
+        integrations: &[IntegrationId],
+        from: Timestamp,
+        limit: u32,
+    ) -> Result<Vec<RecordedResult>> {
+        let rows: Vec<ResultRow> = reading!(self, db => {
+            let mut sql = QueryBuilder::<Dialect>::new(
+                "select id, integration_id, kind, fault from log_entries where organization_id = ",
+            );
+            sql.push_bind(organization.uuid()).push(" and id >= ").push_bind(keyset::first_id(from));
+            sql.push(" and (kind = 'send' or (kind in ('check', 'test') and fault is not null)) and integration_id in (");
+            let ids: Vec<Uuid> = integrations.iter().map(|id| id.uuid()).collect();
+            push_ids!(sql, "", &ids);
+            sql.push(" order by id desc limit ").push_bind(i64::from(limit));
+            sql.build_query_as().fetch_all(db).await
+        })?;
+        rows.into_iter().rev().map(TryInto::try_into).collect()
     }
 
     /// Empties the log of an integration. Answers how many entries are gone.

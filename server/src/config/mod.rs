@@ -47,6 +47,8 @@ pub struct Config {
     pub master_key: Option<String>,
     /// Folders whose files integrations may refer to for their secrets.
     pub secret_folders: Vec<PathBuf>,
+    /// Folder below which integrations may keep files.
+    pub storage_folder: Option<PathBuf>,
     /// Beginning of the product's own delivery headers.
     pub header_prefix: String,
     /// The first owner's e-mail address and password.
@@ -92,6 +94,7 @@ impl TryFrom<&Settings> for Config {
             proxy: settings.parse_optional("proxy", |value| Proxy::parse(value).map_err(|error| error.to_string()))?,
             master_key: settings.parse_optional("master_key", text)?,
             secret_folders: settings.parse("secret_folders", parse_folders)?,
+            storage_folder: settings.parse_optional("storage_folder", |value| Ok(PathBuf::from(value)))?,
             header_prefix: settings.parse("header_prefix", parse_header_prefix)?,
             bootstrap_owner,
             bootstrap_api_key: settings.parse_optional("bootstrap_api_key", |value| {

@@ -21,7 +21,7 @@ const DEFAULT_FILE: &str = "signalbox.toml";
 const ENVIRONMENT_PREFIX: &str = "SIGNALBOX_";
 
 /// Every setting there is.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "listen",
     "data_dir",
     "database_url",
@@ -30,6 +30,7 @@ pub(super) const KEYS: [&str; 14] = [
     "proxy",
     "master_key",
     "secret_folders",
+    "storage_folder",
     "header_prefix",
     "bootstrap_email",
     "bootstrap_password",

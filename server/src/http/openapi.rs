@@ -62,6 +62,7 @@ pub fn head() -> OpenApi {
         ("E-mails", "Sending, and what became of it."),
         ("E-mail templates", "Words for e-mails that are sent again and again."),
         ("Suppressions", "Addresses to which nothing is sent."),
+        ("Text messages and files", "Work that is done at once by a provider, or by whoever stands in for it."),
         ("Alerts", "What somebody should look at, and who is told."),
         ("Audit", "Who changed what."),
         ("Overview", "Figures, and who is calling."),

@@ -22,8 +22,8 @@ use super::{
     pages, problem, request, unsubscribe,
     v1::{
         alerts, api_keys, audit, catalogue, dead_letters, deliveries, email_templates, emails, event_types, events,
-        failover, inspector, integrations, jobs, me, members, oauth as connections, overview, replays, retention,
-        retry_policy, sources, suppressions, webhooks,
+        failover, files, inspector, integrations, jobs, me, members, oauth as connections, overview, replays,
+        retention, retry_policy, sms, sources, suppressions, webhooks,
     },
 };
 
@@ -118,6 +118,7 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::OperateIntegrations, routes!(failover::restore)))
         .routes(needs(P::WriteIntegrations, routes!(failover::make_primary)))
         .routes(needs(P::ReadIntegrations, routes!(failover::history)))
+        .routes(needs(P::ReadIntegrations, routes!(failover::rehearse)))
         .routes(needs(P::ReadIntegrations, routes!(alerts::list)))
         .routes(needs(P::OperateIntegrations, routes!(alerts::acknowledge)))
         .routes(needs(P::OperateIntegrations, routes!(alerts::snooze)))
@@ -128,6 +129,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::SendEmails, routes!(emails::bounce)))
         .routes(needs(P::ReadIntegrations, routes!(emails::list)))
         .routes(needs(P::ReadIntegrations, routes!(emails::show)))
+        .routes(needs(P::SendSms, routes!(sms::send)))
+        .routes(needs(P::StoreFiles, routes!(files::put)))
         .routes(needs(P::ReadIntegrations, routes!(email_templates::list)))
         .routes(needs(P::WriteIntegrations, routes!(email_templates::create)))
         .routes(needs(P::ReadIntegrations, routes!(email_templates::preview)))

@@ -136,7 +136,8 @@ async fn other_organizations(app: &App) {
             .replace("{id}", id)
             .replace("{deliveryId}", &delivery)
             .replace("{name}", "ours.only")
-            .replace("{email}", "gone@example.com");
+            .replace("{email}", "gone@example.com")
+            .replace("{key}", "ours.csv");
         let body = match path.rsplit('/').next() {
             Some("state") => json!({"state": "disabled"}),
             Some("test" | "rotate" | "replay" | "retry" | "cancel") => json!({}),
@@ -149,6 +150,7 @@ async fn other_organizations(app: &App) {
             Some("reveal") => json!({"password": "x"}),
             Some("snooze") => json!({"minutes": 60}),
             Some("failover") => json!({"enable_auto_failover": false}),
+            Some("rehearsal") => json!({"hours": 1}),
             Some("trigger" | "restore" | "make-primary") => json!({"reason": "Ours", "to_integration_id": integration}),
             _ if path.contains("/v1/integrations") => json!({"name": "Taken"}),
             _ if path.contains("/email-templates") => json!({"name": "Taken", "subject": "s", "text": "t"}),

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use crate::{
@@ -307,18 +308,37 @@ async fn of_two_who_switch_at_once_one_is_told(app: &App) {
 }
 
 async fn refused_recipients_move_nothing(app: &App) {
-    let pair = Pair::linked(app).await;
-    let mut emails = Vec::new();
-    for number in 0..100 {
-        emails.push(sent(app, &format!("reply-550+{number}@example.com"), &pair.primary_id).await);
+    const ALL: usize = 1_000;
+    /// Refusals that are accepted side by side.
+    const AT_ONCE: usize = 25;
+    let pair = Pair::start(app).await;
+    // What it may send in an hour is not what stops it.
+    let mut busy = pair.primary.integration("sendgrid", &json!({}));
+    busy["config"]["rate_limit_hour"] = json!(10_000);
+    app.put(format!("/api/v1/integrations/{}", pair.primary_id), busy).expect(200).await;
+    app.put(pair.path(""), pair.draft()).expect(200).await;
+    for numbers in (0..ALL).collect::<Vec<_>>().chunks(AT_ONCE) {
+        let to = |number| format!("reply-550+{number}@example.com");
+        let accepted = numbers.iter().map(|number| async { sent(app, &to(*number), &pair.primary_id).await });
+        join_all(accepted).await;
     }
-    for email in &emails {
-        let deadline = tokio::time::Instant::now() + PATIENCE;
-        let path = format!("/api/v1/emails/{}", text(&email["id"]));
-        while app.get(&path).expect(200).await["state"] != "bounced" {
-            assert!(tokio::time::Instant::now() < deadline);
-        }
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    let mut tick = tokio::time::interval(std::time::Duration::from_millis(50));
+    let left = async |state: &str| {
+        !rows(&app.get(format!("/api/v1/emails?state={state}&limit=1")).expect(200).await).is_empty()
+    };
+    while left("queued").await || left("deferred").await {
+        assert!(tokio::time::Instant::now() < deadline);
+        tick.tick().await;
     }
+    let (mut bounced, mut cursor) = (0, String::new());
+    loop {
+        let page = app.get(format!("/api/v1/emails?state=bounced&limit=200{cursor}")).expect(200).await;
+        bounced += rows(&page).len();
+        let Some(next) = page["next_cursor"].as_str() else { break };
+        cursor = format!("&cursor={next}");
+    }
+    assert_eq!(bounced, ALL);
     let shown = pair.shown(app).await;
     assert_eq!(
         (&shown["active_integration_id"], &shown["members"][0]["failures"]),

@@ -9,6 +9,7 @@ mod aliases;
 mod auth;
 mod bad_input;
 mod browser;
+mod channels;
 mod cluster;
 mod database;
 mod dead_letters;

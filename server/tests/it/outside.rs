@@ -6,9 +6,9 @@ use http::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
-    io::{AsyncBufReadExt as _, BufReader},
+    io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines},
     net::{TcpListener, TcpStream},
-    process::{Child, Command},
+    process::{Child, ChildStdout, Command},
 };
 
 use crate::{
@@ -21,13 +21,14 @@ use crate::{
 on_each_database!(a_bucket_is_asked_for_with_a_valid_signature, a_bounce_of_postfix_suppresses_its_recipient);
 
 /// An S3 with one bucket and one key; gone when dropped.
-struct Storage {
-    _child: Child,
+pub(crate) struct Storage {
+    child: Child,
+    lines: Lines<BufReader<ChildStdout>>,
     said: Value,
 }
 
 impl Storage {
-    async fn start() -> Self {
+    pub(crate) async fn start() -> Self {
         let python = std::env::var("SIGNALBOX_TEST_PYTHON").expect("SIGNALBOX_TEST_PYTHON is not set: run `make test`");
         let mut child = Command::new(python)
             .arg(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/s3.py"))
@@ -37,8 +38,21 @@ impl Storage {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it starts").unwrap();
-        Self { _child: child, said: serde_json::from_str(&line.expect("it runs")).unwrap() }
+        let said = next(&mut lines).await;
+        Self { child, lines, said }
+    }
+
+    /// What the bucket has under a key.
+    pub(crate) async fn object(&mut self, key: &str) -> Value {
+        let stdin = self.child.stdin.as_mut().expect("it is piped");
+        stdin.write_all(format!("{key}\n").as_bytes()).await.unwrap();
+        next(&mut self.lines).await
+    }
+
+    /// An integration that may use the bucket.
+    pub(crate) fn valid(&self) -> Value {
+        let of = |name: &str| self.said[name].as_str().unwrap();
+        self.integration("documents", of("id"), of("secret"))
     }
 
     fn integration(&self, bucket: &str, id: &str, secret: &str) -> Value {
@@ -51,6 +65,11 @@ impl Storage {
             "secrets": {"secret_access_key": secret},
         })
     }
+}
+
+async fn next(lines: &mut Lines<BufReader<ChildStdout>>) -> Value {
+    let line = tokio::time::timeout(PATIENCE, lines.next_line()).await.expect("it says something").unwrap();
+    serde_json::from_str(&line.expect("it runs")).unwrap()
 }
 
 async fn a_bucket_is_asked_for_with_a_valid_signature(app: &App) {

@@ -1,6 +1,6 @@
 """An S3 that verifies signatures: moto's, on a free port of 127.0.0.1, with one bucket and one key that may use it.
 
-Prints one line of JSON, then serves until its standard input ends.
+Prints one line of JSON, then serves until its standard input ends. A line of it is a key, answered by what is stored there.
 """
 
 import json
@@ -29,5 +29,10 @@ policy = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "
 iam.put_user_policy(UserName="signalbox", PolicyName="s3", PolicyDocument=json.dumps(policy))
 boto3.client("s3", endpoint_url=endpoint).create_bucket(Bucket="documents")
 print(json.dumps({"endpoint": endpoint, "id": key["AccessKeyId"], "secret": key["SecretAccessKey"]}), flush=True)
-sys.stdin.read()
+reader = boto3.client(
+    "s3", endpoint_url=endpoint, aws_access_key_id=key["AccessKeyId"], aws_secret_access_key=key["SecretAccessKey"]
+)
+for line in sys.stdin:
+    found = reader.get_object(Bucket="documents", Key=line.strip())
+    print(json.dumps({"text": found["Body"].read().decode(), "type": found["ContentType"]}), flush=True)
 server.stop()

@@ -117,3 +117,54 @@ pub struct FailoverMoveQuery {
     /// `next_cursor` of the page before.
     pub cursor: Option<String>,
 }
+
+/// What would have happened with certain settings, on what was recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Rehearsal {
+    /// Since when: later than was asked for, where more was recorded than is looked at.
+    pub from: Timestamp,
+    /// Until when.
+    pub to: Timestamp,
+    /// The settings that were tried.
+    #[serde(flatten)]
+    pub rules: FailoverRules,
+    /// Pieces of recorded work that it stands on.
+    pub work: u32,
+    /// Recorded checks that it stands on.
+    pub checks: u32,
+    /// Moves that would have happened, the oldest first.
+    pub moves: Vec<RehearsedMove>,
+    /// Moves that did happen in that time, by hand or by themselves, at most 200.
+    pub actual_moves: u32,
+    /// How long the work would have been elsewhere than at the primary, in seconds.
+    pub away_s: i64,
+    /// How long nobody would have been known to work, in seconds.
+    pub all_down_s: i64,
+    /// Pieces of work that would have failed at first at whoever had them.
+    pub failed: u32,
+    /// Pieces of work that would have waited because nobody was known to work.
+    pub waited: u32,
+    /// Whether work would have moved so often that a person has to decide.
+    pub is_flapping: bool,
+}
+
+/// A move that would have happened.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RehearsedMove {
+    /// When.
+    pub at: Timestamp,
+    /// Away from what did the work, or back.
+    pub kind: MoveKind,
+    /// From here.
+    pub from_integration_id: IntegrationId,
+    /// As it is called.
+    pub from_name: String,
+    /// To here.
+    pub to_integration_id: IntegrationId,
+    /// As it is called.
+    pub to_name: String,
+    /// Failures in a row at that time.
+    pub failures: u32,
+}

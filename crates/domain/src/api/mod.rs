@@ -13,6 +13,7 @@ mod jobs;
 mod oauth;
 mod signature;
 mod views;
+mod work;
 
 pub use alerts::{Alert, AlertQuery, Snooze};
 pub use dead_letters::{
@@ -25,7 +26,7 @@ pub use emails::{
     SuppressionQuery, SuppressionReason,
 };
 pub use error::{ApiError, ErrorCode};
-pub use failover::{Failover, FailoverMember, FailoverMove, FailoverMoveQuery};
+pub use failover::{Failover, FailoverMember, FailoverMove, FailoverMoveQuery, Rehearsal, RehearsedMove};
 pub use figures::{DayTries, FailingWebhook, FailureGroup, Failures, HourFigures, Overview, TryFigures};
 pub use filters::{CodeClass, TimeRange};
 pub use inspector::InspectorResponse;
@@ -45,3 +46,4 @@ pub use views::{
     InspectorRequest, Member, MemberDraft, Page, ReceivedSignature, RetryPreview, RotatedSecret, Source, SourceDraft,
     Test, Webhook,
 };
+pub use work::{FileQuery, SentSms, SmsDraft, SmsState, StoredFile, check_file_key};

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use field::{Choice, Config, Field, FieldKind, Words, is_email, is_host, validate_config};
 pub use kind::{Category, IntegrationType};
 pub use oauth::{ClientAuthentication, Listing, Oauth, Rotation};
-pub use probe::{Probe, Template};
+pub use probe::{Handover, Probe, Template};
 
 /// One provider of one kind of integration.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -57,6 +57,9 @@ pub struct Provider {
     pub fields: Vec<Field>,
     /// How to find out whether it works.
     pub probe: Probe,
+    /// How a piece of work of its channel is handed to it, where the channel leaves that open.
+    #[serde(default)]
+    pub handover: Option<Handover>,
     /// Events that it reports by itself.
     #[serde(default)]
     pub events: Option<ProviderEvents>,
@@ -92,6 +95,8 @@ pub enum ConnectionKind {
     Webhook,
     /// Object storage with signed requests.
     S3,
+    /// A folder of the server.
+    Folder,
 }
 
 /// Events that a provider sends to us.

@@ -1,4 +1,4 @@
-//! How a provider's health is found out.
+//! What a provider is asked: whether it works, and to do a piece of work.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +44,8 @@ pub enum Probe {
     /// A signed HEAD of a bucket, with the fields `endpoint`, `region`, `bucket`, `access_key_id` and
     /// `secret_access_key`.
     S3,
+    /// Whether the folder that the operator opened can be written.
+    Folder,
     /// A question that the receiver answers by echoing it: `{"type":"challenge","challenge":"…"}`.
     Challenge {
         /// Where to.
@@ -51,6 +53,36 @@ pub enum Probe {
     },
     /// The call of an OAuth connection's account.
     Oauth,
+}
+
+/// How a piece of work is handed to a provider. Templates know the fields, and what the work brings: for a text message `to`
+/// (`+15551234567`), `digits` (the same without the plus) and `text`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum Handover {
+    /// As an e-mail to an address that stands for the recipient.
+    Smtp {
+        /// The address.
+        to: Template,
+    },
+    /// By one POST; 2xx means that it was taken.
+    Http {
+        /// Where to.
+        url: Template,
+        /// User name and password of basic authentication.
+        #[serde(default)]
+        basic: Option<(Template, Template)>,
+        /// Headers, such as `Authorization`.
+        #[serde(default)]
+        headers: BTreeMap<String, Template>,
+        /// Names and values, sent as `application/x-www-form-urlencoded`.
+        form: BTreeMap<String, Template>,
+    },
+    /// By a signed PUT into the bucket.
+    S3,
+    /// By writing it into the folder that the operator opened, under the field `folder`.
+    Folder,
 }
 
 fn get() -> String {

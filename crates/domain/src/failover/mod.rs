@@ -6,6 +6,7 @@
 //! than their ids: who can be used at all is told by the caller.
 
 mod member;
+mod rehearsal;
 mod settings;
 #[cfg(test)]
 mod tests;
@@ -13,7 +14,11 @@ mod tests;
 use serde::{Deserialize, Serialize};
 
 pub use member::{Member, PROBE_DEADLINE_MS};
-pub use settings::{DEFAULT_THRESHOLD, FailoverDraft, FailoverRules, MAX_BACKUPS, MoveDraft, THRESHOLD, is_repeatable};
+pub use rehearsal::{Outcome, Past, WouldMove, rehearse};
+pub use settings::{
+    DEFAULT_THRESHOLD, FailoverDraft, FailoverRules, MAX_BACKUPS, MAX_REHEARSED_HOURS, MoveDraft, RehearsalDraft,
+    Repeat, THRESHOLD,
+};
 
 use crate::{IntegrationId, Timestamp, catalogue::Fault, words::words};
 use member::OPEN_MS;

@@ -10,17 +10,36 @@ pub const THRESHOLD: (u32, u32) = (1, 100);
 pub const DEFAULT_THRESHOLD: u32 = 3;
 /// Most backups of one primary.
 pub const MAX_BACKUPS: usize = 5;
+/// Longest span that is rehearsed, in hours: so far back checks are known by the minute.
+pub const MAX_REHEARSED_HOURS: u32 = 48;
+/// The span where nothing is said, in hours.
+const REHEARSED_HOURS: u32 = 24;
+/// What a threshold that cannot be is answered by.
+const NO_THRESHOLD: &str = "Trigger after must be between 1 and 100 consecutive failures";
 /// Longest reason, in characters.
 const MAX_REASON: usize = 500;
 /// Longest pin, in minutes: 30 days.
 const MAX_PIN_MINUTES: u32 = 43_200;
-/// Channels in which doing a thing twice does little harm: a person reads a message again, a file is written over itself.
-const REPEATABLE: [&str; 3] = ["email", "chat", "storage"];
+/// Channels whose work may be done twice. Of any other (SMS, payroll) it waits for a person.
+const REPEATS: [(&str, Repeat); 3] =
+    [("email", Repeat::Marked), ("chat", Repeat::Marked), ("storage", Repeat::Harmless)];
 
-/// Whether work of this channel goes on through a backup although it may have arrived. It is marked then. Of other channels
-/// (SMS, payroll) it waits for a person.
-pub fn is_repeatable(channel: &str) -> bool {
-    REPEATABLE.contains(&channel)
+/// What is done with work that may have been done although nobody said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Repeat {
+    /// It goes on through whoever stands in, and is marked: a person reads a message twice.
+    Marked,
+    /// It goes on through whoever stands in: the second time is laid over the first.
+    Harmless,
+    /// It is not done again, and said to be uncertain.
+    Never,
+}
+
+impl Repeat {
+    /// What holds for a channel.
+    pub fn of(channel: &str) -> Self {
+        REPEATS.iter().find(|(known, _)| *known == channel).map_or(Self::Never, |(_, repeat)| *repeat)
+    }
 }
 
 /// When work moves.
@@ -121,9 +140,54 @@ impl FailoverDraft {
             problems.add("further_backup_ids", "Each backup can be named once");
         }
         if !(THRESHOLD.0..=THRESHOLD.1).contains(&self.failover_threshold) {
-            problems.add("failover_threshold", "Trigger after must be between 1 and 100 consecutive failures");
+            problems.add("failover_threshold", NO_THRESHOLD);
         }
         problems
+    }
+}
+
+/// Other settings to be tried on what was recorded. What is left out is as the group has it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RehearsalDraft {
+    /// How many hours back, 1–48; 24 when nothing is said.
+    pub hours: u32,
+    /// Whether work moves by itself.
+    pub enable_auto_failover: Option<bool>,
+    /// Failures in a row after which it does, 1–100.
+    pub failover_threshold: Option<u32>,
+    /// Whether work goes back to the primary by itself.
+    pub auto_restore: Option<bool>,
+}
+
+impl Default for RehearsalDraft {
+    fn default() -> Self {
+        Self { hours: REHEARSED_HOURS, enable_auto_failover: None, failover_threshold: None, auto_restore: None }
+    }
+}
+
+impl RehearsalDraft {
+    /// Checks every limit.
+    pub fn check(&self) -> Result<(), Problems> {
+        let mut problems = Problems::default();
+        if !(1..=MAX_REHEARSED_HOURS).contains(&self.hours) {
+            problems.add("hours", "The time must be between 1 and 48 hours");
+        }
+        if self.failover_threshold.is_some_and(|threshold| !(THRESHOLD.0..=THRESHOLD.1).contains(&threshold)) {
+            problems.add("failover_threshold", NO_THRESHOLD);
+        }
+        problems.or(())
+    }
+
+    /// The settings that are tried.
+    pub fn rules(&self, stored: FailoverRules) -> FailoverRules {
+        FailoverRules {
+            enable_auto_failover: self.enable_auto_failover.unwrap_or(stored.enable_auto_failover),
+            failover_threshold: self.failover_threshold.unwrap_or(stored.failover_threshold),
+            auto_restore: self.auto_restore.unwrap_or(stored.auto_restore),
+            ..stored
+        }
     }
 }
 

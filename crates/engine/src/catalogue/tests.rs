@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashSet};
 
 use domain::catalogue::{
-    Action, ConnectionKind, Fault, Field, FieldKind, IntegrationType, Probe, Provider, validate_config,
+    Action, ConnectionKind, Fault, Field, FieldKind, Handover, IntegrationType, Probe, Provider, validate_config,
 };
 use serde_json::{Value, json};
 
@@ -23,7 +23,16 @@ fn templates(provider: &Provider) -> Vec<&str> {
             texts.extend(basic.iter().flat_map(|(user, password)| [user.as_str(), password.as_str()]));
         }
         Probe::Challenge { url } => texts.push(url),
-        Probe::Smtp | Probe::S3 | Probe::Oauth => {}
+        Probe::Smtp | Probe::S3 | Probe::Folder | Probe::Oauth => {}
+    }
+    match &provider.handover {
+        Some(Handover::Smtp { to }) => texts.push(to),
+        Some(Handover::Http { url, basic, headers, form }) => {
+            texts.push(url);
+            texts.extend(headers.values().chain(form.values()).map(String::as_str));
+            texts.extend(basic.iter().flat_map(|(user, password)| [user.as_str(), password.as_str()]));
+        }
+        Some(Handover::S3 | Handover::Folder) | None => {}
     }
     for trouble in &provider.troubles {
         texts.push(&trouble.meaning);
@@ -38,6 +47,7 @@ fn needed(provider: &Provider) -> &'static [&'static str] {
         Probe::Smtp => &["smtp_host", "smtp_port", "smtp_username", "smtp_password", "from_email", "from_name"],
         Probe::S3 => &["endpoint", "region", "bucket", "access_key_id", "secret_access_key"],
         Probe::Oauth => &["client_id", "client_secret", "scopes"],
+        Probe::Folder => &["folder"],
         Probe::Http { .. } | Probe::Challenge { .. } => &[],
     }
 }
@@ -73,8 +83,11 @@ fn every_template_names_what_exists() {
     for provider in catalogue().providers() {
         for text in templates(provider) {
             let mut left = text.to_owned();
-            for field in &provider.fields {
-                left = left.replace(&format!("{{{}}}", field.name), "");
+            // What a text message brings is no field's name.
+            let brought = if provider.handover.is_some() { &["to", "digits", "text"][..] } else { &[] };
+            assert!(brought.iter().all(|name| provider.field(name).is_none()), "{}", provider.id);
+            for name in provider.fields.iter().map(|field| field.name.as_str()).chain(brought.iter().copied()) {
+                left = left.replace(&format!("{{{name}}}"), "");
             }
             // A body in JSON has braces of its own.
             let is_json = left.starts_with('{') && serde_json::from_str::<Value>(&left).is_ok();
@@ -254,5 +267,14 @@ fn who_is_connected_by_oauth_says_how() {
             let defaults = field.default.as_ref().map(ToString::to_string).unwrap_or_default();
             assert!(!is_there || defaults.contains(scope), "{at}: {scope}");
         }
+    }
+}
+
+/// Whoever is in a channel whose work leaves open how it is handed over says how.
+#[test]
+fn work_can_be_handed_to_whoever_stands_in() {
+    for provider in catalogue().providers() {
+        let is_open = matches!(provider.channel.as_deref(), Some("sms" | "storage"));
+        assert_eq!(provider.handover.is_some(), is_open, "{}", provider.id);
     }
 }

@@ -13,7 +13,7 @@ mod unsubscribe;
 use std::collections::BTreeMap;
 
 use domain::{
-    EmailId, EmailTemplateId, IntegrationId, OrganizationId, Permission, Problems, Timestamp,
+    EmailId, EmailTemplateId, IntegrationId, OrganizationId, Permission, Problems,
     api::{
         ApiError, Email, EmailDetail, EmailDraft, EmailPreviewRequest, EmailQuery, EmailTemplate, EmailTemplateDraft,
         EmailUsage, Page, RenderedEmail, Suppression, SuppressionDraft, SuppressionQuery,
@@ -30,6 +30,7 @@ pub use unsubscribe::Subscription;
 use crate::{
     Actor, Engine, Inner, LiveEvent, Result,
     error::refused,
+    failover::Handed,
     integrations::{Probed, smtp_server, values},
     paging, secrets, smtp,
 };
@@ -44,20 +45,6 @@ pub(crate) struct Letter<'l> {
     pub name: String,
     /// Where its recipient unsubscribes.
     pub unsubscribe_url: Option<String>,
-}
-
-/// What became of handing over an e-mail.
-pub(crate) struct Handed {
-    /// How it went, as a result of real work.
-    pub probed: Probed,
-    /// The server refused this message, and would again.
-    pub is_permanent: bool,
-    /// What it refused was the recipient.
-    pub is_about_recipient: bool,
-    /// The server may have taken it, although it did not say so.
-    pub is_ambiguous: bool,
-    /// A limit is spent: nothing was tried, and this is when there is room.
-    pub wait_until: Option<Timestamp>,
 }
 
 impl Engine {
@@ -231,13 +218,7 @@ impl Inner {
         let failed = |fault: Fault, detail: String, code, target: String| {
             let message = if fault == Fault::Misconfigured { detail.clone() } else { fault.message(name, None) };
             let latency_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
-            Handed {
-                probed: Probed { latency_ms, fault: Some(fault), message, detail, code, target },
-                is_permanent: false,
-                is_about_recipient: false,
-                is_ambiguous: false,
-                wait_until: None,
-            }
+            Handed::new(Probed { latency_ms, fault: Some(fault), message, detail, code, target })
         };
         let values = match self.open_secrets(row) {
             Ok(secrets) => values(self, &integration.config, &secrets).await,
@@ -284,23 +265,17 @@ impl Inner {
             }
         }
         match server.send(&self.client, from, letter.to, &message, Instant::now() + smtp::DEADLINE).await {
-            Ok(reply) => Handed {
-                probed: Probed {
-                    latency_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
-                    fault: None,
-                    message: "Email sent successfully".to_owned(),
-                    detail: format!(
-                        "To: {}\nSubject: {}\n{} {}",
-                        letter.to, letter.content.subject, reply.code, reply.text
-                    ),
-                    code: Some(reply.code),
-                    target,
-                },
-                is_permanent: false,
-                is_about_recipient: false,
-                is_ambiguous: false,
-                wait_until: None,
-            },
+            Ok(reply) => Handed::new(Probed {
+                latency_ms: u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX),
+                fault: None,
+                message: "Email sent successfully".to_owned(),
+                detail: format!(
+                    "To: {}\nSubject: {}\n{} {}",
+                    letter.to, letter.content.subject, reply.code, reply.text
+                ),
+                code: Some(reply.code),
+                target,
+            }),
             Err(fault) => Handed {
                 is_permanent: fault.is_permanent(),
                 is_about_recipient: fault.stage == smtp::Stage::Recipient,

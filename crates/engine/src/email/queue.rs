@@ -9,8 +9,8 @@ use std::{sync::Arc, time::Duration};
 
 use domain::{
     IntegrationId, OrganizationId, Timestamp,
-    api::{EmailState, LogKind, SuppressionReason},
-    catalogue::{ConnectionKind, Fault, IntegrationType},
+    api::{EmailState, SuppressionReason},
+    catalogue::Fault,
 };
 use storage::{EmailRow, IntegrationRow, SettledEmail};
 use tokio::sync::Semaphore;
@@ -18,7 +18,7 @@ use tokio::sync::Semaphore;
 use super::Letter;
 use crate::{
     Inner,
-    failover::{Way, is_repeated},
+    failover::{Carried, Handed, Way, Work},
 };
 
 /// E-mails of one node that are handed over at a time.
@@ -63,11 +63,37 @@ async fn take(inner: &Arc<Inner>, room: &Arc<Semaphore>) -> storage::Result<usiz
         let permit = Arc::clone(room).acquire_owned().await.expect("the semaphore is never closed");
         let worker = Arc::clone(inner);
         inner.tasks.spawn(async move {
-            let _permit = permit;
             worker.deliver_email(row).await;
+            drop(permit);
+            // There is room for the next one.
+            worker.mailer.notify_one();
         });
     }
     Ok(taken)
+}
+
+/// A queued e-mail as a piece of work.
+struct Queued<'e>(&'e EmailRow);
+
+impl Work for Queued<'_> {
+    const CHANNEL: &'static str = "email";
+    const IS_STORED: bool = true;
+
+    async fn ask(&self, inner: &Inner, member: &IntegrationRow) -> Handed {
+        let EmailRow { email, content, organization, .. } = self.0;
+        let category = email.category.as_deref();
+        let letter = Letter {
+            to: &email.to,
+            content,
+            name: email.id.to_string(),
+            unsubscribe_url: category.map(|category| inner.unsubscribe_url(*organization, &email.to, category)),
+        };
+        inner.send_through(member, &letter).await
+    }
+
+    async fn repeat(&self, inner: &Inner) -> storage::Result<()> {
+        inner.store.mark_duplicated(inner.node(), self.0.email.id).await
+    }
 }
 
 impl Inner {
@@ -117,11 +143,11 @@ impl Inner {
 
     async fn try_to_send(&self, row: &EmailRow) -> storage::Result<SettledEmail> {
         let email = &row.email;
-        let way = self.sender(row).await?;
-        let is_repeatable = row.allow_duplicate
-            || matches!(&way, Some(Way::Through { row, is_grouped }) if is_repeated(self, row, *is_grouped))
-            || matches!(&way, Some(Way::Wait { .. }));
-        if email.possibly_sent && !is_repeatable {
+        let way = self.way_of_channel(row.organization, email.integration_id, Queued::CHANNEL).await?;
+        // Nobody else goes on with it where nobody stands in; sending it again would be this integration's.
+        let may_repeat =
+            row.allow_duplicate || matches!(&way, Some(Way::Through { is_grouped: true, .. } | Way::Wait { .. }));
+        if email.possibly_sent && !may_repeat {
             let detail = "The process ended while it was handed over. It may have arrived, so it is not sent again.";
             return Ok(SettledEmail { possibly_sent: true, ..outcome(row, EmailState::Failed, detail) });
         }
@@ -129,80 +155,49 @@ impl Inner {
         if let Some(reason) = self.store.unwanted(row.organization, &email.to, category).await? {
             return Ok(SettledEmail { counts: false, ..outcome(row, EmailState::Suppressed, &reason) });
         }
-        let mut tried = Vec::new();
-        let mut last = match way {
+        match way {
             None => {
                 let detail = "There is no active e-mail integration to send it through";
-                return Ok(self.deferred(row, Some(Fault::Misconfigured), detail));
+                Ok(self.deferred(row, Some(Fault::Misconfigured), detail))
             }
-            Some(Way::Wait { until, detail, fault }) => return Ok(put_off(row, until, &detail, Some(fault))),
-            Some(Way::Through { row: integration, is_grouped }) => {
-                tried.push(integration.integration.id);
-                (self.try_through(row, &integration, is_repeatable, email.possibly_sent).await?, is_grouped)
+            Some(Way::Wait { until, primary, fault }) => {
+                let detail = format!("Neither {primary} nor a backup works; it goes out when one of them does");
+                Ok(put_off(row, until, &detail, Some(fault)))
             }
-        };
-        // What failed for the provider's sake goes on through whoever stands in since.
-        while let (SettledEmail { state: EmailState::Deferred, counts: true, fault: Some(fault), .. }, true) = &last
-            && fault.is_providers()
-            && let Some(asked) = tried.last()
-            && let Some(Way::Through { row: next, is_grouped }) = self.way(row.organization, *asked).await?
-            && !tried.contains(&next.integration.id)
-        {
-            tried.push(next.integration.id);
-            let may_have_arrived = email.possibly_sent || last.0.possibly_sent;
-            last = (self.try_through(row, &next, is_repeatable, may_have_arrived).await?, is_grouped);
+            Some(Way::Through { row: first, is_grouped }) => {
+                let carried = self.carry(&Queued(row), first, is_grouped, may_repeat, email.possibly_sent).await?;
+                Ok(self.settled(row, &carried, may_repeat))
+            }
         }
-        Ok(last.0)
     }
 
-    /// Hands it to one integration. `may_have_arrived`: an earlier try of it may have succeeded, so this one is marked.
-    async fn try_through(
-        &self,
-        row: &EmailRow,
-        integration: &IntegrationRow,
-        is_repeatable: bool,
-        may_have_arrived: bool,
-    ) -> storage::Result<SettledEmail> {
-        let email = &row.email;
-        if may_have_arrived {
-            self.store.mark_duplicated(self.node(), email.id).await?;
-        }
-        let category = email.category.as_deref();
-        let letter = Letter {
-            to: &email.to,
-            content: &row.content,
-            name: email.id.to_string(),
-            unsubscribe_url: category.map(|category| self.unsubscribe_url(row.organization, &email.to, category)),
-        };
-        let handed = self.send_through(integration, &letter).await;
-        let probed = &handed.probed;
-        let settled = SettledEmail { integration: Some(integration.integration.id), ..outcome(row, email.state, "") };
-        let possibly_sent = handed.is_ambiguous || may_have_arrived;
+    /// What becomes of an e-mail that was handed over.
+    fn settled(&self, row: &EmailRow, carried: &Carried, may_repeat: bool) -> SettledEmail {
+        let Carried { member, handed, may_be_done: possibly_sent } = carried;
+        let (probed, possibly_sent) = (&handed.probed, *possibly_sent);
+        let settled = SettledEmail { integration: Some(member.integration.id), ..outcome(row, row.email.state, "") };
         if let Some(until) = handed.wait_until {
             let waiting = put_off(row, until, &probed.detail, probed.fault);
-            return Ok(SettledEmail { integration: settled.integration, possibly_sent, ..waiting });
-        }
-        if let Some(provider) = self.providers.provider(&integration.integration.provider) {
-            self.record(row.organization, &integration.integration, provider, probed, None, LogKind::Send).await;
+            return SettledEmail { integration: settled.integration, possibly_sent, ..waiting };
         }
         let detail = if probed.detail.is_empty() { probed.message.clone() } else { probed.detail.clone() };
         let Some(fault) = probed.fault else {
             let sent_at = Some(self.clock.now());
-            return Ok(SettledEmail { state: EmailState::Sent, sent_at, detail, possibly_sent, ..settled });
+            return SettledEmail { state: EmailState::Sent, sent_at, detail, possibly_sent, ..settled };
         };
         let settled = SettledEmail { fault: Some(fault), possibly_sent, detail, ..settled };
-        if handed.is_ambiguous && !is_repeatable {
-            return Ok(SettledEmail { state: EmailState::Failed, ..settled });
+        if handed.is_ambiguous && !may_repeat {
+            return SettledEmail { state: EmailState::Failed, ..settled };
         }
         if handed.is_permanent {
             // Only a code about the address (RFC 3463: x.1.x) says that nobody will ever be reached there.
             let is_gone = handed.is_about_recipient && settled.detail.contains("5.1.");
             let suppress = is_gone.then_some(SuppressionReason::Bounce);
             let state = if handed.is_about_recipient { EmailState::Bounced } else { EmailState::Failed };
-            return Ok(SettledEmail { state, suppress, ..settled });
+            return SettledEmail { state, suppress, ..settled };
         }
         let SettledEmail { state, next_try_at, .. } = self.deferred(row, Some(fault), "");
-        Ok(SettledEmail { state, next_try_at, ..settled })
+        SettledEmail { state, next_try_at, ..settled }
     }
 
     /// Tried again after a pause, or given up.
@@ -211,31 +206,6 @@ impl Inner {
         let next_try_at = PAUSES_MS.get(tried).map(|pause| self.clock.now().plus_ms(*pause));
         let state = if next_try_at.is_some() { EmailState::Deferred } else { EmailState::Failed };
         SettledEmail { next_try_at, fault, ..outcome(row, state, detail) }
-    }
-
-    /// The way through the integration that was named, or through the first one by name that can. Who only stands in for
-    /// others comes last.
-    async fn sender(&self, row: &EmailRow) -> storage::Result<Option<Way>> {
-        let is_able = |way: &Way| match way {
-            Way::Wait { .. } => true,
-            Way::Through { row, .. } => {
-                let provider = self.providers.provider(&row.integration.provider);
-                provider.is_some_and(|provider| provider.connection == ConnectionKind::Smtp)
-            }
-        };
-        if let Some(id) = row.email.integration_id {
-            return Ok(self.way(row.organization, id).await?.filter(is_able));
-        }
-        let members = self.store.failover_members(row.organization).await?;
-        let mut all = self.store.integrations(row.organization, self.clock.now()).await?;
-        all.sort_by_key(|integration| members.contains(&(integration.id, false)));
-        for integration in all.iter().filter(|integration| integration.kind == IntegrationType::Email) {
-            let found = self.way(row.organization, integration.id).await?.filter(is_able);
-            if found.is_some() {
-                return Ok(found);
-            }
-        }
-        Ok(None)
     }
 }
 

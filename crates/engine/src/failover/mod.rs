@@ -4,8 +4,10 @@
 //! of it. A move is refused with the reason when where it leads cannot do the work; whether it can is tried, not assumed.
 
 mod group;
+mod rehearsal;
 mod view;
 mod way;
+mod work;
 mod worker;
 
 use domain::{
@@ -15,7 +17,8 @@ use domain::{
 };
 use storage::{FailoverChange, FailoverRow, IntegrationRow, NewFailover, NewMove};
 
-pub(crate) use way::{Way, is_repeated};
+pub(crate) use way::Way;
+pub(crate) use work::{Carried, Handed, Verdict, Work, unavailable};
 pub(crate) use worker::run;
 
 use crate::{Actor, Engine, LiveEvent, Result, error::refused, paging};

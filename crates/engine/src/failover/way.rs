@@ -1,6 +1,6 @@
 //! Which integration is to do a piece of work: the one that was asked for, or whoever stands in for it.
 
-use domain::{IntegrationId, IntegrationState, OrganizationId, Timestamp, catalogue::Fault, failover::is_repeatable};
+use domain::{IntegrationId, IntegrationState, OrganizationId, Timestamp, api::Integration, catalogue::Fault};
 use storage::IntegrationRow;
 
 use crate::Inner;
@@ -18,20 +18,47 @@ pub(crate) enum Way {
     Wait {
         /// Until then.
         until: Timestamp,
-        /// Why, in words for people.
-        detail: String,
+        /// Whose work it is.
+        primary: String,
         /// What was wrong the last time.
         fault: Fault,
     },
 }
 
-/// Whether a piece of work that may be done is done again by whoever stands in: as its channel says.
-pub(crate) fn is_repeated(inner: &Inner, row: &IntegrationRow, is_grouped: bool) -> bool {
-    let provider = inner.providers.provider(&row.integration.provider);
-    is_grouped && provider.and_then(|provider| provider.channel.as_deref()).is_some_and(is_repeatable)
-}
-
 impl Inner {
+    /// Whether an integration is one of a channel's.
+    pub(crate) fn is_of_channel(&self, integration: &Integration, channel: &str) -> bool {
+        let provider = self.providers.provider(&integration.provider);
+        provider.is_some_and(|provider| provider.channel.as_deref() == Some(channel))
+    }
+
+    /// The way of a channel's work: through the integration that was named, or through the first one by name that can. Who only
+    /// stands in for others comes last.
+    pub(crate) async fn way_of_channel(
+        &self,
+        organization: OrganizationId,
+        named: Option<IntegrationId>,
+        channel: &str,
+    ) -> storage::Result<Option<Way>> {
+        let is_able = |way: &Way| match way {
+            Way::Wait { .. } => true,
+            Way::Through { row, .. } => self.is_of_channel(&row.integration, channel),
+        };
+        if let Some(id) = named {
+            return Ok(self.way(organization, id).await?.filter(is_able));
+        }
+        let members = self.store.failover_members(organization).await?;
+        let mut all = self.store.integrations(organization, self.clock.now()).await?;
+        all.sort_by_key(|integration| members.contains(&(integration.id, false)));
+        for integration in all.iter().filter(|integration| self.is_of_channel(integration, channel)) {
+            let found = self.way(organization, integration.id).await?.filter(is_able);
+            if found.is_some() {
+                return Ok(found);
+            }
+        }
+        Ok(None)
+    }
+
     /// The way of work that was asked of an integration; `None`: it is not there, or switched off, and nobody stands in.
     pub(crate) async fn way(&self, organization: OrganizationId, asked: IntegrationId) -> storage::Result<Option<Way>> {
         let now = self.clock.now();
@@ -43,11 +70,10 @@ impl Inner {
         if let (Some(group), Some(row)) = (&group, &row)
             && let Some(until) = group.board.wait_until(group.rules)
         {
-            let primary = group.name(group.board.primary());
             return Ok(Some(Way::Wait {
                 // Whoever probes it says more in a moment.
                 until: until.max(now.plus_ms(1_000)),
-                detail: format!("Neither {primary} nor a backup works; it goes out when one of them does"),
+                primary: group.name(group.board.primary()),
                 fault: row.integration.last_fault.unwrap_or(Fault::Outage),
             }));
         }

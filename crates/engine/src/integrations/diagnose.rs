@@ -12,7 +12,10 @@ use domain::{
 use tokio::time::Instant;
 use url::Url;
 
-use super::probe::{Values, plain_values, probe, values};
+use super::{
+    call::{Values, plain_values, values},
+    probe::probe,
+};
 use crate::{Actor, Engine, Result};
 
 /// Deadline of resolving and connecting.
@@ -77,6 +80,6 @@ fn place(provider: &Provider, values: &Values) -> Option<(String, u16)> {
         Probe::Smtp => Some((values.get("smtp_host")?.clone(), values.get("smtp_port")?.parse().ok()?)),
         Probe::Http { url, .. } | Probe::Challenge { url } => of_url(&fill(url, values)?),
         Probe::S3 => of_url(values.get("endpoint")?),
-        Probe::Oauth => None,
+        Probe::Folder | Probe::Oauth => None,
     }
 }

@@ -4,7 +4,9 @@
 //! server can know is added here: whether names are taken, where URLs lead, and whether references to secrets resolve. Long
 //! because every change of an integration is here; probing, testing, reporting and the worker have files of their own.
 
+mod call;
 mod diagnose;
+mod folder;
 mod probe;
 mod report;
 mod s3;
@@ -27,8 +29,11 @@ use serde_json::Value;
 use storage::{IntegrationRow, SealedSecrets};
 use url::Url;
 
+pub(crate) use call::{Call, Right, Values, Wrong, judged, values};
 pub(crate) use diagnose::target;
-pub(crate) use probe::{Probed, Values, smtp_server, values};
+pub(crate) use folder::put as put_into_folder;
+pub(crate) use probe::{Probed, found, smtp_server};
+pub(crate) use s3::{Operation, send as send_to_bucket};
 pub(crate) use worker::run;
 
 use crate::{

@@ -5,31 +5,24 @@
 
 use std::collections::BTreeMap;
 
-use base64::{Engine as _, prelude::BASE64_STANDARD};
-use bytes::Bytes;
 use domain::{
     api::CheckResult,
-    catalogue::{Config, Fault, Probe, Provider, fill, fill_json},
-    delivery::ErrorClass,
+    catalogue::{Config, Fault, Probe, Provider},
     health::Health,
 };
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header::CONTENT_TYPE};
-use serde_json::Value;
+use http::StatusCode;
 use tokio::time::Instant;
-use url::Url;
 
-use super::{Secrets, s3, secret};
+use super::{
+    Secrets,
+    call::{Call, Right, Values, Wrong, head, judged, plain_values, values},
+    folder, s3,
+};
 use crate::{
-    Inner,
-    http::{Request, Response},
-    secrets,
+    Inner, secrets,
     smtp::{self, Security, SmtpServer},
 };
 
-/// Deadline of one probe, in milliseconds: shorter than the shortest interval that is not suspect.
-pub(super) const DEADLINE_MS: u32 = 30_000;
-/// Most bytes of an answer that are looked at.
-const ANSWER_BYTES: usize = 16 * 1024;
 /// Most characters of an answer that are kept.
 const DETAIL_CHARS: usize = 2_000;
 
@@ -68,26 +61,6 @@ impl Probed {
     }
 }
 
-/// What is wrong, while it is being found out.
-struct Wrong {
-    fault: Fault,
-    detail: String,
-    code: Option<u16>,
-    retry_after_s: Option<u32>,
-}
-
-impl Wrong {
-    fn new(fault: Fault, detail: impl Into<String>) -> Self {
-        Self { fault, detail: detail.into(), code: None, retry_after_s: None }
-    }
-}
-
-/// What is right: what the provider said, and its code.
-struct Right(String, Option<u16>);
-
-/// Values of fields as texts, secrets among them.
-pub(crate) type Values = BTreeMap<String, String>;
-
 /// Asks `provider` with these settings.
 pub(crate) async fn probe(inner: &Inner, provider: &Provider, config: &Config, given: &Secrets) -> Probed {
     let began = Instant::now();
@@ -100,43 +73,31 @@ pub(crate) async fn probe(inner: &Inner, provider: &Provider, config: &Config, g
         }
         Err(detail) => Err(Wrong::new(Fault::Misconfigured, detail)),
     };
+    found(provider, began, target, &hidden, outcome, || format!("Connected to {}", provider.name))
+}
+
+/// What came of asking `provider`, as it is recorded: `good` is said when nothing was wrong, `hidden` is taken out of what the
+/// provider said.
+pub(crate) fn found(
+    provider: &Provider,
+    began: Instant,
+    target: String,
+    hidden: &[String],
+    outcome: Result<Right, Wrong>,
+    good: impl FnOnce() -> String,
+) -> Probed {
     let latency_ms = u32::try_from(began.elapsed().as_millis()).unwrap_or(u32::MAX);
     match outcome {
         Ok(Right(detail, code)) => {
-            let message = format!("Connected to {}", provider.name);
-            Probed { latency_ms, fault: None, message, detail: bounded(&detail, &hidden), code, target }
+            Probed { latency_ms, fault: None, message: good(), detail: bounded(&detail, hidden), code, target }
         }
-        Err(Wrong { fault, detail, code, retry_after_s }) => {
+        Err(Wrong { fault, detail, code, retry_after_s, .. }) => {
             let message = match fault {
                 Fault::Misconfigured => detail.clone(),
                 fault => fault.message(&provider.name, retry_after_s),
             };
-            Probed { latency_ms, fault: Some(fault), message, detail: bounded(&detail, &hidden), code, target }
+            Probed { latency_ms, fault: Some(fault), message, detail: bounded(&detail, hidden), code, target }
         }
-    }
-}
-
-/// The values of all fields, references to secrets resolved.
-pub(crate) async fn values(inner: &Inner, config: &Config, given: &Secrets) -> Result<Values, String> {
-    let mut values = plain_values(config);
-    for (name, value) in given {
-        let value = secret::resolve(value, &inner.config.secret_folders).await?;
-        values.insert(name.clone(), value.expose().to_owned());
-    }
-    Ok(values)
-}
-
-/// The values of fields that are not secret.
-pub(super) fn plain_values(config: &Config) -> Values {
-    config.iter().filter_map(|(name, value)| Some((name.clone(), text(value)?))).collect()
-}
-
-fn text(value: &Value) -> Option<String> {
-    match value {
-        Value::String(text) => Some(text.trim().to_owned()),
-        Value::Number(number) => Some(number.to_string()),
-        Value::Bool(value) => Some(value.to_string()),
-        _ => None,
     }
 }
 
@@ -161,52 +122,18 @@ pub(crate) fn smtp_server(values: &Values) -> SmtpServer {
 }
 
 async fn ask(inner: &Inner, provider: &Provider, values: &Values, target: &mut String) -> Result<Right, Wrong> {
-    let written = |text: Option<String>, template: &str| {
-        text.ok_or_else(|| Wrong::new(Fault::Misconfigured, format!("A value is missing in {template}")))
-    };
-    let filled = |template: &str| written(fill(template, values), template);
     match &provider.probe {
         Probe::Smtp => {
             let server = smtp_server(values);
             *target = format!("{}:{}", server.host, server.port);
             match server.verify(&inner.client, Instant::now() + smtp::DEADLINE).await {
                 Ok(reply) => Ok(Right(reply.text, Some(reply.code))),
-                Err(fault) => {
-                    let retry_after_s = None;
-                    Err(Wrong { fault: fault.fault, detail: fault.detail, code: fault.code, retry_after_s })
-                }
+                Err(fault) => Err(Wrong { code: fault.code, ..Wrong::new(fault.fault, fault.detail) }),
             }
         }
         Probe::Http { method, url, headers, basic, body, form, also_good, good_texts } => {
-            let url = parsed(&filled(url)?)?;
-            *target = authority(&url);
-            let mut sent = HeaderMap::new();
-            for (name, template) in headers {
-                insert(&mut sent, name, &filled(template)?)?;
-            }
-            if let Some((user, password)) = basic {
-                let pair = BASE64_STANDARD.encode(format!("{}:{}", filled(user)?, filled(password)?));
-                insert(&mut sent, "authorization", &format!("Basic {pair}"))?;
-            }
-            let body = if form.is_empty() {
-                let body =
-                    body.as_deref().map(|template| written(fill_json(template, values), template)).transpose()?;
-                if body.is_some() {
-                    sent.entry(CONTENT_TYPE).or_insert(HeaderValue::from_static("application/json"));
-                }
-                body.unwrap_or_default()
-            } else {
-                let mut encoded = url::form_urlencoded::Serializer::new(String::new());
-                for (name, template) in form {
-                    encoded.append_pair(name, &filled(template)?);
-                }
-                let kind = HeaderValue::from_static("application/x-www-form-urlencoded");
-                sent.entry(CONTENT_TYPE).or_insert(kind);
-                encoded.finish()
-            };
-            let method = Method::from_bytes(method.as_bytes())
-                .map_err(|_| Wrong::new(Fault::Misconfigured, format!("{method} is not a method")))?;
-            let answer = send(inner, method, url, sent, body).await?;
+            let call = Call { method, url, headers, basic: basic.as_ref(), body: body.as_ref(), form };
+            let answer = call.send(inner, values, target).await?;
             let said = String::from_utf8_lossy(&answer.body).into_owned();
             let is_said = good_texts.is_empty() || good_texts.iter().any(|text| said.contains(text.as_str()));
             if also_good.contains(&answer.status) && is_said {
@@ -215,37 +142,24 @@ async fn ask(inner: &Inner, provider: &Provider, values: &Values, target: &mut S
             judged(&answer)
         }
         Probe::S3 => {
-            let of = |name: &str| values.get(name).map(String::as_str).unwrap_or_default();
-            let endpoint = of("endpoint").trim_end_matches('/');
-            let url = parsed(&format!("{endpoint}/{}", of("bucket")))?;
-            *target = authority(&url);
-            let secret = secrets::Secret::new(of("secret_access_key"));
-            let credentials = s3::Credentials {
-                region: of("region"),
-                access_key_id: of("access_key_id"),
-                secret_access_key: &secret,
-            };
-            // As the client writes it: without the port where it is the usual one.
-            let host = &url[url::Position::BeforeHost..url::Position::AfterPort];
-            let mut sent = HeaderMap::new();
-            for (name, value) in s3::sign_head(&credentials, host, url.path(), inner.clock.now()) {
-                insert(&mut sent, name, &value)?;
-            }
-            let answer = send(inner, Method::HEAD, url, sent, String::new()).await?;
+            let answer = s3::send(inner, values, s3::Operation::Head, target).await?;
             if answer.status == StatusCode::NOT_FOUND.as_u16() {
-                let detail = format!("The bucket {} does not exist", of("bucket"));
+                let bucket = values.get("bucket").map(String::as_str).unwrap_or_default();
+                let detail = format!("The bucket {bucket} does not exist");
                 return Err(Wrong { code: Some(404), ..Wrong::new(Fault::Rejected, detail) });
             }
             judged(&answer)
         }
+        Probe::Folder => {
+            folder::try_root(inner.config.storage_folder.as_deref(), &*inner.entropy).await?;
+            Ok(Right("The folder can be written".to_owned(), None))
+        }
         Probe::Challenge { url } => {
-            let url = parsed(&filled(url)?)?;
-            *target = authority(&url);
             let challenge = secrets::token(&*inner.entropy);
-            let mut sent = HeaderMap::new();
-            sent.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
             let body = serde_json::json!({"type": "challenge", "challenge": challenge}).to_string();
-            let answer = send(inner, Method::POST, url, sent, body).await?;
+            let (headers, form) = (BTreeMap::new(), BTreeMap::new());
+            let call = Call { method: "POST", url, headers: &headers, basic: None, body: Some(&body), form: &form };
+            let answer = call.send(inner, values, target).await?;
             judged(&answer)?;
             if String::from_utf8_lossy(&answer.body).contains(&challenge) {
                 Ok(Right("The challenge was answered".to_owned(), Some(answer.status)))
@@ -262,72 +176,6 @@ async fn ask(inner: &Inner, provider: &Provider, values: &Values, target: &mut S
             Err((fault, code, detail)) => Err(Wrong { code, ..Wrong::new(fault, detail) }),
         },
     }
-}
-
-fn parsed(text: &str) -> Result<Url, Wrong> {
-    Url::parse(text).map_err(|error| Wrong::new(Fault::Misconfigured, format!("The address is not a URL: {error}")))
-}
-
-/// Host and port, without what may be secret.
-fn authority(url: &Url) -> String {
-    format!("{}:{}", url.host_str().unwrap_or_default(), url.port_or_known_default().unwrap_or_default())
-}
-
-fn insert(headers: &mut HeaderMap, name: &str, value: &str) -> Result<(), Wrong> {
-    let name = HeaderName::from_bytes(name.as_bytes());
-    let value = HeaderValue::from_str(value);
-    match (name, value) {
-        (Ok(name), Ok(mut value)) => {
-            value.set_sensitive(true);
-            headers.insert(name, value);
-            Ok(())
-        }
-        _ => Err(Wrong::new(Fault::Misconfigured, "A value contains what a header cannot carry, such as a line break")),
-    }
-}
-
-async fn send(inner: &Inner, method: Method, url: Url, headers: HeaderMap, body: String) -> Result<Response, Wrong> {
-    let request = Request {
-        url,
-        method,
-        headers,
-        body: Bytes::from(body),
-        timeout_ms: DEADLINE_MS,
-        max_body_bytes: ANSWER_BYTES,
-        exempt: None,
-    };
-    inner.client.send(request).await.map_err(|failure| {
-        let fault = match failure.class {
-            ErrorClass::Dns => Fault::Dns,
-            ErrorClass::ConnectRefused => Fault::Refused,
-            ErrorClass::ConnectTimeout | ErrorClass::Timeout => Fault::Timeout,
-            ErrorClass::Tls => Fault::Tls,
-            ErrorClass::Reset => Fault::Reset,
-            ErrorClass::Blocked => Fault::Blocked,
-            _ => Fault::Garbage,
-        };
-        Wrong::new(fault, failure.detail)
-    })
-}
-
-fn head(status: u16) -> String {
-    let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or_default();
-    format!("{status} {reason}").trim_end().to_owned()
-}
-
-/// What a status means.
-fn judged(answer: &Response) -> Result<Right, Wrong> {
-    let Some(fault) = Fault::of_status(answer.status) else {
-        return Ok(Right(head(answer.status), Some(answer.status)));
-    };
-    let retry_after = answer.headers.iter().find(|(name, _)| name == "retry-after");
-    let said = String::from_utf8_lossy(&answer.body);
-    Err(Wrong {
-        fault,
-        detail: format!("{}\n{said}", head(answer.status)).trim().to_owned(),
-        code: Some(answer.status),
-        retry_after_s: retry_after.and_then(|(_, value)| value.trim().parse().ok()),
-    })
 }
 
 /// What is known of a fault of a provider with these settings, their values written in.

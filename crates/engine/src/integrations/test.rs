@@ -4,7 +4,7 @@
 use domain::{
     IntegrationDraft, IntegrationId, IntegrationState, Permission, Problems,
     api::{ApiError, CheckResult, ErrorCode, LogKind},
-    catalogue::{ConnectionKind, is_email},
+    catalogue::{IntegrationType, is_email},
     health::Health,
 };
 
@@ -76,7 +76,7 @@ impl Engine {
         }
         let row = self.find_integration(actor.organization, id).await?;
         let provider = self.provider(&row.integration.provider)?.clone();
-        if provider.connection != ConnectionKind::Smtp {
+        if provider.kind != IntegrationType::Email {
             let detail = format!("{} is not an e-mail integration.", row.integration.name);
             return Err(ApiError::new(ErrorCode::Conflict, detail));
         }

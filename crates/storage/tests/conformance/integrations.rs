@@ -320,6 +320,36 @@ conformance! {
         let whole = &first.data[1];
         assert_eq!((whole.at, whole.fault, whole.kind), (at(2_000), Some(Fault::Timeout), LogKind::Check));
         assert_eq!(whole.details, BTreeMap::from([("Target".to_owned(), "host2000:25".to_owned())]));
+        // Results: of work all, of checks those that failed, of the members that are asked for, the newest.
+        let kept = |id: IntegrationId, at_ms: i64, kind: LogKind, fault: Option<Fault>| NewLogEntry {
+            kind,
+            fault,
+            ..entry(id, at_ms, LogLevel::Info, "Result")
+        };
+        let third = integration(30).id;
+        for (number, kind, fault) in [
+            (4_000, LogKind::Send, None),
+            (4_100, LogKind::Send, Some(Fault::Rejected)),
+            (4_200, LogKind::Test, None),
+            (4_300, LogKind::Test, Some(Fault::Dns)),
+            (4_400, LogKind::Failover, None),
+        ] {
+            store.log(organization, kept(third, number, kind, fault)).await.unwrap();
+        }
+        let results = async |from: i64, limit: u32| {
+            let found = store.recorded_results(organization, &[third, one.id], at(from), limit).await.unwrap();
+            found.into_iter().map(|it| (it.at, it.fault, it.is_work)).collect::<Vec<_>>()
+        };
+        let all = [
+            (at(2_000), Some(Fault::Timeout), false),
+            (at(4_000), None, true),
+            (at(4_100), Some(Fault::Rejected), true),
+            (at(4_300), Some(Fault::Dns), false),
+        ];
+        assert_eq!(results(0, 10).await, all);
+        assert_eq!(results(4_050, 10).await, all[2..]);
+        assert_eq!(results(0, 1).await, all[3..]);
+        assert_eq!(store.clear_log(organization, third, audit("y", 2)).await.unwrap(), 5);
         assert_eq!(store.prune_logs(organization, at(1_500)).await.unwrap(), 1);
         assert_eq!(store.clear_log(organization, one.id, audit("x", 1)).await.unwrap(), 1);
         assert_eq!(messages(LogQuery::default()).await, ["50%_off"]);

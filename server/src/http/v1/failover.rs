@@ -3,8 +3,8 @@
 use axum::extract::State;
 use domain::{
     IntegrationId,
-    api::{Failover, FailoverMove, FailoverMoveQuery, Page},
-    failover::{FailoverDraft, MoveDraft},
+    api::{Failover, FailoverMove, FailoverMoveQuery, Page, Rehearsal},
+    failover::{FailoverDraft, MoveDraft, RehearsalDraft},
 };
 use engine::Engine;
 
@@ -117,4 +117,22 @@ pub async fn history(
     Query(query): Query<FailoverMoveQuery>,
 ) -> Answer<Page<FailoverMove>> {
     Ok(Json(engine.failover_moves(&actor, id, query).await?))
+}
+
+/// Rehearse other settings
+///
+/// What would have happened with other settings in the last hours: recorded work is done again by whoever would have had it.
+/// How it would have gone at somebody who did not have it is taken from that member's newest result before. It begins with the
+/// primary in charge. Nothing is changed.
+#[utoipa::path(post, path = "/api/v1/integrations/{id}/failover/rehearsal", tag = "Failover",
+    params(("id" = IntegrationId, Path, description = "A member of the group")),
+    request_body(content = RehearsalDraft, example = json!({"hours": 24, "failover_threshold": 5, "auto_restore": false})),
+    responses((status = 200, description = "What would have happened", body = Rehearsal)))]
+pub async fn rehearse(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    Id(id): Id<IntegrationId>,
+    Json(draft): Json<RehearsalDraft>,
+) -> Answer<Rehearsal> {
+    Ok(Json(engine.rehearse_failover(&actor, id, draft).await?))
 }

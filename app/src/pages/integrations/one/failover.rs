@@ -8,9 +8,10 @@ use domain::{
 };
 use leptos::prelude::*;
 
+use super::rehearsal;
 use crate::{
     calls::{
-        failover::{FailoverScreen, MoveWork, SaveFailover},
+        failover::{FailoverScreen, MoveWork, RehearsalAsked, SaveFailover},
         integrations::ActOnIntegration,
     },
     components::{
@@ -52,8 +53,13 @@ impl Known {
     }
 }
 
-/// The tab. `news` is what was heard since `screen` was loaded.
-pub fn tab(screen: &FailoverScreen, news: RwSignal<Option<FailoverScreen>>, actions: Actions) -> AnyView {
+/// The tab. `news` is what was heard since `screen` was loaded, `rehearsed` the settings that are tried.
+pub fn tab(
+    screen: &FailoverScreen,
+    news: RwSignal<Option<FailoverScreen>>,
+    actions: Actions,
+    rehearsed: Option<RehearsalAsked>,
+) -> AnyView {
     let known = Known { first: StoredValue::new(screen.clone()), news };
     let failover = &screen.failover;
     let channel = failover.channel.clone().unwrap_or_default();
@@ -83,6 +89,7 @@ pub fn tab(screen: &FailoverScreen, news: RwSignal<Option<FailoverScreen>>, acti
                 }}
             </section>
             {if is_primary { settings(screen, actions.save) } else { elsewhere(failover) }}
+            {failover.is_configured.then(|| rehearsal::section(screen, rehearsed))}
             <section class="card stack" aria-labelledby="moves">
                 <h3 id="moves">"History"</h3>
                 {move || known.newest(|screen| history(&screen.moves))}

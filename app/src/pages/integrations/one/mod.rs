@@ -4,6 +4,7 @@ pub mod connection;
 mod failover;
 mod health;
 pub mod logs;
+mod rehearsal;
 mod runbook;
 mod settings;
 
@@ -17,7 +18,7 @@ use leptos_router::hooks::{use_params_map, use_query_map};
 
 use super::{health_status, report, verb_word};
 use crate::{
-    calls::failover::{MoveWork, SaveFailover, show_failover},
+    calls::failover::{MoveWork, RehearsalAsked, SaveFailover, show_failover},
     calls::integrations::{
         ActOnIntegration, ClearLog, DeleteIntegration, Diagnose, IntegrationScreen, SaveIntegration, SaveRunbook,
         SendTestEmail, Verb, list_logs_in, show_health, show_integration,
@@ -164,11 +165,19 @@ pub fn IntegrationPage() -> AnyView {
         let succeeded = actions.work.value().with(|answer| matches!(answer, Some(Ok(_))));
         seen.copied().unwrap_or_default() + u32::from(succeeded)
     });
+    let rehearsed = move || {
+        let typed = |name| asked(name).unwrap_or_default();
+        query.with(|query| query.get("hours").is_some()).then(|| RehearsalAsked {
+            hours: typed("hours"),
+            threshold: typed("threshold"),
+            restore: asked("restore").is_some(),
+        })
+    };
     let failover = Resource::new(
-        move || (tab.get() == Tab::Failover).then(|| (id.get(), reset.get(), moved.get())),
+        move || (tab.get() == Tab::Failover).then(|| (id.get(), rehearsed(), reset.get(), moved.get())),
         |asked| async move {
             match asked {
-                Some((id, ..)) => show_failover(id).await.map(Some),
+                Some((id, rehearsed, ..)) => show_failover(id, rehearsed).await.map(Some),
                 None => Ok(None),
             }
         },
@@ -181,7 +190,7 @@ pub fn IntegrationPage() -> AnyView {
         let is_connected = live.connection.get() == Connection::Open;
         if is_connected && tab.get() == Tab::Failover {
             spawn_local(async move {
-                if let Ok(screen) = show_failover(id.get_untracked()).await {
+                if let Ok(screen) = show_failover(id.get_untracked(), None).await {
                     // The page may be gone by now.
                     _ = news.try_set(Some(screen));
                 }
@@ -214,7 +223,8 @@ pub fn IntegrationPage() -> AnyView {
                 }
                 Tab::Failover => loaded(failover, move |screen| {
                     let Actions { save_failover: save, work, act, .. } = actions;
-                    screen.map(|screen| failover::tab(&screen, news, failover::Actions { save, work, act }))
+                    let rehearsed = rehearsed();
+                    screen.map(|screen| failover::tab(&screen, news, failover::Actions { save, work, act }, rehearsed))
                 }),
                 Tab::Runbook => runbook::tab(&screen.integration, actions.runbook),
             }

@@ -1,6 +1,6 @@
 //! Changing an integration, sending a test e-mail through it, and the end of it.
 
-use domain::{Permission, api::EmailUsage, catalogue::ConnectionKind};
+use domain::{Permission, api::EmailUsage, catalogue::IntegrationType};
 use leptos::prelude::*;
 
 use super::super::fields;
@@ -23,7 +23,7 @@ pub fn tab(
 ) -> AnyView {
     let IntegrationScreen { integration, provider, redirect_uri, usage, others } = screen;
     let form = IntegrationForm::of(integration);
-    let sends_mail = provider.connection == ConnectionKind::Smtp && may(Permission::OperateIntegrations);
+    let sends_mail = provider.kind == IntegrationType::Email && may(Permission::OperateIntegrations);
     view! {
         <div class="stack-wide page-narrow">
             {usage.as_ref().map(meters)}
