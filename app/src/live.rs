@@ -73,11 +73,13 @@ pub enum Connection {
 pub struct Live {
     /// How it is.
     pub connection: RwSignal<Connection>,
-    /// Grows when the connection is made again after a loss: what was missed has to be loaded.
+    /// Grows when the connection is made again after a loss, and when something was not told in full: it has to be loaded.
     pub reopened: RwSignal<u32>,
     /// Grows whenever the connection is made, the first time too: for pages of what changes while they are on their way.
     pub opened: RwSignal<u32>,
     batch: RwSignal<Arc<Vec<LiveEvent>>>,
+    /// What was missed is loaded in a moment.
+    reloads: StoredValue<bool>,
 }
 
 impl Live {
@@ -88,6 +90,7 @@ impl Live {
             reopened: RwSignal::new(0),
             opened: RwSignal::new(0),
             batch: RwSignal::new(Arc::default()),
+            reloads: StoredValue::new(false),
         };
         provide_context(live);
         live
@@ -142,7 +145,10 @@ fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
         let buffer = buffer.clone();
         Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
             let text = message.data().as_string().unwrap_or_default();
-            if let Ok(event) = serde_json::from_str(&text) {
+            if let Ok(event) = serde_json::from_str::<LiveEvent>(&text) {
+                if event.is_of("missed") {
+                    reload(live);
+                }
                 collect(live, &buffer, event);
             }
         })
@@ -172,6 +178,18 @@ fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
 fn after(ms: i32, then: impl FnOnce() + 'static) {
     let then = Closure::once_into_js(then);
     _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(then.unchecked_ref(), ms);
+}
+
+/// Lets pages load again what they show, but not more often than that is worth.
+fn reload(live: Live) {
+    if !live.reloads.get_value() {
+        live.reloads.set_value(true);
+        after(FETCH_MS, move || {
+            live.reloads.set_value(false);
+            live.reopened.update(|times| *times += 1);
+            live.opened.update(|times| *times += 1);
+        });
+    }
 }
 
 fn collect(live: Live, buffer: &Rc<RefCell<Vec<LiveEvent>>>, event: LiveEvent) {

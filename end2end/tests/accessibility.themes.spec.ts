@@ -37,7 +37,9 @@ test("failover", async ({ signedIn: page, goto, api }) => {
   const path = `/api/v1/integrations/${primary.id}/failover`;
   await api.call("PUT", path, { backup_integration_id: backup.id });
   await api.call("POST", `${path}/trigger`, { reason: "To look at it", force: true });
-  await goto(`/integrations/${primary.id}?tab=failover`);
+  // With what would have happened.
+  await goto(`/integrations/${primary.id}?tab=failover&hours=1&threshold=1`);
+  await expect(page.getByRole("region", { name: "What would happen if" })).toContainText("it did move 1 time");
   await expect(page.getByRole("region", { name: "History" })).toContainText("To look at it");
   await disclosure(page, "Restore Primary").click();
   await expectAccessible(page);

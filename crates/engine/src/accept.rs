@@ -203,6 +203,7 @@ async fn commit(inner: &Arc<Inner>, calls: Vec<Submission>, whole: bool) {
     };
     match stored {
         Ok(outcomes) => {
+            inner.live.deliveries_changed(events.iter().map(|event| event.organization));
             if inner.live.has_listeners() {
                 inner.announce(&events, &outcomes);
             }

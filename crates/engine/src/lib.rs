@@ -302,6 +302,7 @@ impl Engine {
         let mut random = [0; 10];
         entropy.fill(&mut random);
         let node = NodeId::new(clock.now(), random);
+        let live = live::Hub::new(node, store.is_shared());
         let inner = Arc::new(Inner {
             store,
             config,
@@ -312,7 +313,7 @@ impl Engine {
             catalogue: event_types::Catalogue::built_in(),
             providers: Catalogue::built_in()?,
             routing: routing::Table::new(),
-            live: live::Hub::new(),
+            live,
             metrics: Counters::default(),
             doorkeeper: sessions::Doorkeeper::default(),
             keys: api_keys::KeyCache::default(),
@@ -372,6 +373,7 @@ impl Engine {
         inner.workers.spawn(follow_routing(Arc::clone(inner)));
         inner.workers.spawn(listen(Arc::clone(inner)));
         if inner.store.is_shared() {
+            inner.workers.spawn(live::tell(Arc::clone(inner)));
             inner.workers.spawn(deliver::heartbeat(Arc::clone(inner)));
         } else if inner.keyring.has_old_keys() {
             inner.workers.spawn(rekey::run(Arc::clone(inner)));
@@ -494,22 +496,38 @@ async fn listen(inner: Arc<Inner>) {
             }
             Err(error) => tracing::warn!(%error, "other nodes are not heard; their changes are found by polling"),
         }
+        // Whoever is not told has to look.
+        inner.live.missed();
         if stopped_within(&inner, LISTEN_AGAIN).await {
             return;
         }
     }
 }
 
-/// Ends when the connection is lost or the engine stops.
+/// Ends when the connection is lost or the engine stops, and when nothing is heard at all.
 async fn hear(inner: &Arc<Inner>, mut listener: storage::Listener) -> storage::Result<()> {
+    // A pooler may take the wish to listen and hand nothing on: that our own word comes back shows that it does.
+    inner.store.wake(Wake::Routing).await?;
+    let mut hears = false;
     loop {
         let wake = tokio::select! {
             () = inner.stopping.cancelled() => return Ok(()),
             wake = listener.next() => wake?,
+            () = tokio::time::sleep(LISTEN_AGAIN), if !hears => {
+                tracing::debug!("nothing is heard of other nodes; their changes are found by polling");
+                return Ok(());
+            }
         };
+        hears = true;
         match wake {
-            Wake::Work => inner.claimer.notify_one(),
-            Wake::Routing => inner.refresh_routing().await?,
+            Some(Wake::Work) => inner.claimer.notify_one(),
+            Some(Wake::Routing) => inner.refresh_routing().await?,
+            Some(Wake::News(news)) => inner.live.hear(&news),
+            None => {
+                inner.live.missed();
+                inner.claimer.notify_one();
+                inner.refresh_routing().await?;
+            }
         }
     }
 }

@@ -431,17 +431,6 @@ impl Store {
         Ok(rows.into_iter().map(typed).collect())
     }
 
-    /// What turned in each organization that has groups, as one number: it differs when anything did. Not scoped: it is the
-    /// worker that asks.
-    pub async fn failover_versions(&self) -> Result<Vec<(OrganizationId, i64)>> {
-        let rows: Vec<(Uuid, i64)> = reading!(self, db => sqlx::query_as(
-            "select organization_id, cast(sum(version) as bigint) from failover_groups group by organization_id",
-        )
-        .fetch_all(db)
-        .await)?;
-        Ok(rows.into_iter().map(|(id, version)| (OrganizationId::from_uuid(id), version)).collect())
-    }
-
     /// Moves of a group, newest first.
     pub async fn failover_moves(
         &self,

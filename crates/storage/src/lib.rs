@@ -65,7 +65,7 @@ pub use routes::{RouteRow, SecretRow};
 pub use sealed::{SEALED, Sealed, SealedPlace};
 pub use sessions::{NewSession, SessionRow};
 pub use sources::SourceRemoval;
-pub use wake::{Listener, Wake};
+pub use wake::{Listener, MAX_NEWS, Wake};
 pub use webhook_secrets::{NewSecret, Rotation, StoredSecret};
 
 use db::Db;

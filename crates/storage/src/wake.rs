@@ -9,36 +9,33 @@ use crate::{Result, Store, db::Db};
 
 const CHANNEL: &str = "signalbox";
 
-/// What other nodes should look at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// What begins the payload of news.
+const NEWS: &str = "news ";
+/// Longest text of news, in bytes: a notification takes less than 8,000.
+pub const MAX_NEWS: usize = 7_000;
+
+/// What nodes tell each other.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wake {
     /// Webhooks, policies or secrets changed.
     Routing,
     /// Deliveries wait that nobody holds.
     Work,
-}
-
-impl Wake {
-    const fn as_str(self) -> &'static str {
-        match self {
-            Self::Routing => "routing",
-            Self::Work => "work",
-        }
-    }
+    /// Something that screens show changed, in the words of whoever says it; at most [`MAX_NEWS`].
+    News(String),
 }
 
 /// Hears what other nodes, and this one, say.
 pub struct Listener(PgListener);
 
 impl Listener {
-    /// The next wake. After a lost connection it connects again, and answers [`Wake::Routing`] because something may have
-    /// been missed.
-    pub async fn next(&mut self) -> Result<Wake> {
+    /// The next wake. `None`: the connection was lost and made again, and anything may have been missed.
+    pub async fn next(&mut self) -> Result<Option<Wake>> {
         let heard = self.0.try_recv().await?;
-        Ok(match heard.as_ref().map(sqlx::postgres::PgNotification::payload) {
-            Some("work") => Wake::Work,
-            _ => Wake::Routing,
-        })
+        Ok(heard.as_ref().map(sqlx::postgres::PgNotification::payload).map(|payload| match payload {
+            "work" => Wake::Work,
+            text => text.strip_prefix(NEWS).map_or(Wake::Routing, |news| Wake::News(news.to_owned())),
+        }))
     }
 }
 
@@ -54,7 +51,12 @@ impl Store {
     /// Wakes every node that listens.
     pub async fn wake(&self, wake: Wake) -> Result<()> {
         if let Db::Postgres(pool) = &self.db {
-            sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(wake.as_str()).execute(pool).await?;
+            let payload = match wake {
+                Wake::Routing => "routing".to_owned(),
+                Wake::Work => "work".to_owned(),
+                Wake::News(text) => format!("{NEWS}{text}"),
+            };
+            sqlx::query("select pg_notify($1, $2)").bind(CHANNEL).bind(payload).execute(pool).await?;
         }
         Ok(())
     }

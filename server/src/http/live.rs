@@ -12,6 +12,7 @@ use axum::{
     routing::{MethodRouter, get},
 };
 use domain::Permission;
+use engine::LiveEvent;
 use futures_util::{Stream, stream};
 use tokio::sync::broadcast::error::RecvError;
 
@@ -46,20 +47,18 @@ async fn follow(
                     () = stopping.cancelled() => return None,
                     () = tokio::time::sleep_until(until) => return None,
                 };
-                let event = match received {
-                    Ok(message) if message.organization == actor.organization => {
-                        let Ok(event) = Event::default().id(message.sequence.to_string()).json_data(&message.event)
-                        else {
-                            continue;
-                        };
-                        event
+                let written = match received {
+                    Ok(message) if message.organization.is_none_or(|whose| whose == actor.organization) => {
+                        Event::default().id(message.sequence.to_string()).json_data(&message.event)
                     }
                     Ok(_) => continue,
-                    // Slower than what happens: the page reads the list again.
-                    Err(RecvError::Lagged(missed)) => Event::default().event("missed").data(missed.to_string()),
+                    // Slower than what happens: the page loads what it shows again.
+                    Err(RecvError::Lagged(_)) => Event::default().json_data(&LiveEvent::Missed),
                     Err(RecvError::Closed) => return None,
                 };
-                return Some((Ok(event), messages));
+                if let Ok(event) = written {
+                    return Some((Ok(event), messages));
+                }
             }
         }
     });

@@ -101,6 +101,7 @@ fn announce(inner: &Arc<Inner>, tried: &Tried) {
         inner.claimer.notify_one();
     }
     inner.live.tried(settlement.delivery);
+    inner.live.deliveries_changed(std::iter::once(settlement.organization));
     if inner.live.has_listeners() {
         inner.live.send(settlement.organization, LiveEvent::Delivery { delivery: tried.view() });
     }

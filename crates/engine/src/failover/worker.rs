@@ -1,7 +1,7 @@
 //! The worker that looks at groups when their time comes: it probes who failed, ends what a person decided for a time, gives
-//! work back, tells webhooks of moves, and lets this node's screens know of what turned on other nodes.
+//! work back, and tells webhooks of moves.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use domain::{
     IntegrationId, OrganizationId,
@@ -11,22 +11,21 @@ use domain::{
 };
 use serde_json::{json, value::to_raw_value};
 
-use crate::{Actor, Engine, Inner, LiveEvent, Who, integrations::Probed, stopped_within};
+use crate::{Actor, Engine, Inner, Who, integrations::Probed, stopped_within};
 
-/// How often it is looked what is due, and what turned: all nodes know within a second.
+/// How often it is looked what is due.
 const POLL: Duration = Duration::from_millis(500);
 
 /// Runs until the engine stops.
 pub(crate) async fn run(inner: Arc<Inner>) {
-    let mut seen = HashMap::new();
     while !stopped_within(&inner, POLL).await {
-        if let Err(error) = turn(&inner, &mut seen).await {
+        if let Err(error) = turn(&inner).await {
             tracing::error!(%error, "failover waits for the database");
         }
     }
 }
 
-async fn turn(inner: &Arc<Inner>, seen: &mut HashMap<OrganizationId, i64>) -> storage::Result<()> {
+async fn turn(inner: &Arc<Inner>) -> storage::Result<()> {
     for (organization, id) in inner.store.due_failovers(inner.clock.now()).await? {
         for member in inner.take_probes(organization, id).await? {
             let worker = Arc::clone(inner);
@@ -40,11 +39,6 @@ async fn turn(inner: &Arc<Inner>, seen: &mut HashMap<OrganizationId, i64>) -> st
             Err(error) => {
                 tracing::warn!(detail = error.detail, move.id = %moved.id, "a move is told to webhooks later");
             }
-        }
-    }
-    for (organization, version) in inner.store.failover_versions().await? {
-        if seen.insert(organization, version).is_some_and(|before| before != version) {
-            inner.live.send(organization, LiveEvent::Integrations);
         }
     }
     Ok(())

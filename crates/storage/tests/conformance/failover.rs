@@ -108,7 +108,6 @@ conformance! {
         assert!(store.failover_of(id(99), id(10)).await.unwrap().is_none(), "another organization");
         let members = store.failover_members(organization).await.unwrap();
         assert_eq!(members, [(id(10), true), (id(11), false), (id(12), false)]);
-        assert_eq!(store.failover_versions().await.unwrap(), [(organization, 1)]);
     }
 
     async fn an_integration_is_in_one_group(fresh) {

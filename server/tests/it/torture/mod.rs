@@ -6,6 +6,7 @@
 //! of processes stays their own.
 
 mod disk;
+mod failover;
 mod frozen;
 mod kill;
 mod ledger;
