@@ -30,6 +30,7 @@ mod outside;
 mod process;
 mod receiver;
 mod receivers;
+mod secrets;
 mod torture;
 mod webhooks;
 
