@@ -73,7 +73,7 @@ pub enum Connection {
 pub struct Live {
     /// How it is.
     pub connection: RwSignal<Connection>,
-    /// Grows when the connection is made again after a loss: what was missed has to be loaded.
+    /// Grows when the connection is made again after a loss, or could not keep up: what was missed has to be loaded.
     pub reopened: RwSignal<u32>,
     /// Grows whenever the connection is made, the first time too: for pages of what changes while they are on their way.
     pub opened: RwSignal<u32>,
@@ -165,11 +165,14 @@ fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
     source.set_onopen(Some(opened.into_js_value().unchecked_ref()));
     source.set_onmessage(Some(received.into_js_value().unchecked_ref()));
     source.set_onerror(Some(failed.into_js_value().unchecked_ref()));
+    // More happened than was sent: what is shown is read again.
+    let missed = Closure::<dyn Fn()>::new(move || live.reopened.update(|times| *times += 1));
+    _ = source.add_event_listener_with_callback("missed", missed.into_js_value().unchecked_ref());
 }
 
 /// Runs `then` later, by the browser's own timer. One of the reactive system ends with whatever effect happened to run when it
 /// was set, so it may never fire, and then nothing would follow the news any more.
-fn after(ms: i32, then: impl FnOnce() + 'static) {
+pub fn after(ms: i32, then: impl FnOnce() + 'static) {
     let then = Closure::once_into_js(then);
     _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(then.unchecked_ref(), ms);
 }

@@ -28,6 +28,7 @@ mod openapi;
 mod operations;
 mod outside;
 mod process;
+mod queries;
 mod receiver;
 mod receivers;
 mod secrets;
