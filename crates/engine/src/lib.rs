@@ -36,6 +36,7 @@ mod replays;
 mod retention;
 mod retry_policy;
 mod routing;
+mod saved_views;
 pub mod secrets;
 mod sessions;
 mod setup;
@@ -424,6 +425,7 @@ impl Engine {
             attempts_failed: counters.get(Counter::AttemptsFailed),
             in_flight,
             in_hand,
+            database_reads: self.inner.store.reads(),
         }
     }
 
