@@ -169,7 +169,7 @@ fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
 
 /// Runs `then` later, by the browser's own timer. One of the reactive system ends with whatever effect happened to run when it
 /// was set, so it may never fire, and then nothing would follow the news any more.
-fn after(ms: i32, then: impl FnOnce() + 'static) {
+pub fn after(ms: i32, then: impl FnOnce() + 'static) {
     let then = Closure::once_into_js(then);
     _ = window().set_timeout_with_callback_and_timeout_and_arguments_0(then.unchecked_ref(), ms);
 }

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     database::Database,
-    harness::{ADMIN, App, client, rows, text},
+    harness::{ADMIN, App, PATIENCE, client, rows, text},
     mail::MailServer,
     on_each_database,
     process::Process,
@@ -19,6 +19,8 @@ on_each_database!(
     settings_and_secrets,
     what_is_refused,
     health_is_found_and_told,
+    all_are_checked_in_a_round,
+    members_choose_what_they_are_told,
     scenarios_in_the_words_of_the_specification,
     logs_are_searched_exported_and_cleared,
     the_tools_of_troubleshooting,
@@ -220,9 +222,93 @@ async fn health_is_found_and_told(app: &App) {
     assert!(rows(&app.get("/api/v1/alerts").expect(200).await).is_empty());
     assert_eq!(rows(&app.get("/api/v1/alerts?state=resolved").expect(200).await).len(), 1);
     app.post(format!("{path}/resolve"), json!({})).refused(409).await;
+}
 
-    let all = app.post("/api/v1/integrations/health-check", json!({})).expect(202).await;
-    assert_eq!(all["checking"], 2);
+async fn all_are_checked_in_a_round(app: &App) {
+    const ROUND: &str = "/api/v1/integrations/health-check";
+    let mut provider = Receiver::start().await;
+    app.get(ROUND).refused(404).await;
+    let good = added(app, api("Good", &provider.url, "/ok")).await;
+    let bad = added(app, api("Bad", &format!("http://{}", refusing().await), "/")).await;
+    let turn = app.get(format!("/api/v1/integrations/{good}")).expect(200).await["next_check_at"].clone();
+    for _ in 0..3 {
+        checked(app, &bad).await;
+    }
+    let slow = added(app, api("Slow", &provider.url, "/after/5000")).await;
+    let off = added(app, api("Off", &provider.url, "/off")).await;
+    app.post(format!("/api/v1/integrations/{off}/disable"), json!({})).expect(200).await;
+    let mut first = [provider.hit().await.path, provider.hit().await.path, provider.hit().await.path];
+    first.sort();
+    assert_eq!(first, ["/after/5000", "/off", "/ok"], "each is checked when it is added");
+
+    let begun = app.post(ROUND, json!({})).send().await;
+    assert_eq!(begun.header("location"), ROUND);
+    let begun = begun.expect(202);
+    assert_eq!((&begun["state"], &begun["total"], &begun["checked"]), (&json!("running"), &json!(3), &json!(0)));
+    assert_eq!(app.post(ROUND, json!({})).expect(202).await["started_at"], begun["started_at"], "one at a time");
+    let until = async |done: &dyn Fn(&Value) -> bool| {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let round = app.ask(Method::GET, ROUND).key(ADMIN).expect(200).await;
+            if done(&round) {
+                return round;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{round}");
+            tokio::task::yield_now().await;
+        }
+    };
+    let nearly = until(&|round| round["checked"] == 2).await;
+    assert_eq!((&nearly["state"], &nearly["healthy"], &nearly["down"]), (&json!("running"), &json!(1), &json!(1)));
+    let mut asked = [provider.hit().await.path, provider.hit().await.path];
+    asked.sort();
+    assert_eq!(asked, ["/after/5000", "/ok"], "the disabled one was not");
+    let shown = app.get(format!("/api/v1/integrations/{good}")).expect(200).await;
+    assert_eq!(shown["next_check_at"], turn, "its turn stays as it is");
+    let cancelled = app.delete(ROUND).expect(200).await;
+    assert_eq!((&cancelled["state"], &cancelled["total"]), (&json!("cancelled"), &json!(2)), "{cancelled}");
+    app.delete(ROUND).refused(409).await;
+
+    app.delete(format!("/api/v1/integrations/{slow}")).expect(204).await;
+    app.post(ROUND, json!({})).expect(202).await;
+    let done = until(&|round| round["state"] == "done").await;
+    assert_eq!((&done["total"], &done["healthy"], &done["down"]), (&json!(2), &json!(1), &json!(1)));
+    assert!(done["finished_at"].is_string() && provider.hit().await.path == "/ok", "{done}");
+}
+
+async fn members_choose_what_they_are_told(app: &App) {
+    const OWN: &str = "/api/v1/me/notifications";
+    let (mut mail, provider) = (MailServer::start().await, Receiver::start().await);
+    let mut sender = mail.integration("smtp", &json!({}));
+    sender["check_interval_s"] = json!(86_400);
+    let sender = added(app, sender).await;
+    let cookie = app.sign_in(Role::Viewer).await;
+    let own = |method: Method| app.ask(method, OWN).header("cookie", &cookie).header("sec-fetch-site", "same-origin");
+    let told = json!({"emails": ["ops@example.com", "Viewer@example.com"], "slack": false, "reminder_minutes": 0});
+    app.put("/api/v1/alert-settings", told).expect(200).await;
+    app.get(OWN).refused(404).await;
+    let unsaid = own(Method::GET).expect(200).await;
+    let of = |list: &Value, name: &str| list[name].as_array().unwrap().len();
+    assert_eq!(of(&unsaid, "email"), of(&unsaid, "browser"), "as the organization says, which has the address");
+    own(Method::PUT).json(json!({"email": ["nonsense"], "browser": []})).refused(400).await;
+
+    let wants = json!({"email": ["secret_age"], "browser": []});
+    assert_eq!(own(Method::PUT).json(&wants).expect(200).await, wants);
+    let id = added(app, api("Payroll", &provider.url, "/status/503")).await;
+    for _ in 0..3 {
+        checked(app, &id).await;
+    }
+    assert_eq!(mail.message().await["to"], json!(["ops@example.com"]));
+    let wants = json!({"email": ["integration_down", "integration_down"], "browser": ["all_down"]});
+    own(Method::PUT).json(wants).expect(200).await;
+    assert_eq!(own(Method::GET).expect(200).await, json!({"email": ["integration_down"], "browser": ["all_down"]}));
+    let alert = text(&rows(&app.get("/api/v1/alerts").expect(200).await)[0]["id"]);
+    app.post(format!("/api/v1/alerts/{alert}/resolve"), json!({})).expect(200).await;
+    let mut to = vec![mail.message().await["to"].to_string(), mail.message().await["to"].to_string()];
+    to.sort();
+    assert_eq!(to, ["[\"ops@example.com\"]", "[\"viewer@example.com\"]"]);
+    app.post(format!("/api/v1/integrations/{sender}/test-email"), json!({"to": "us@example.com"})).expect(200).await;
+    assert_eq!(mail.message().await["to"], json!(["us@example.com"]), "nobody else was told");
+    assert!(app.get("/api/v1/audit").expect(200).await.to_string().contains("notification_preferences.updated"));
 }
 
 async fn scenarios_in_the_words_of_the_specification(app: &App) {

@@ -7,6 +7,7 @@
 mod diagnose;
 mod probe;
 mod report;
+mod round;
 mod s3;
 mod secret;
 mod test;

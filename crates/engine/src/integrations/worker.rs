@@ -28,6 +28,8 @@ const AT_ONCE: usize = 32;
 const BATCH: u32 = 16;
 /// Longest pause between two looks.
 const POLL: Duration = Duration::from_secs(1);
+/// Pause while there is no room for more.
+const FULL: Duration = Duration::from_millis(50);
 
 /// Runs until the engine stops.
 pub(crate) async fn run(inner: Arc<Inner>) {
@@ -41,6 +43,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             inner.checks_lost.store(true, Ordering::Relaxed);
         }
         let pause = match take(&inner, &room).await {
+            Ok(_) if room.available_permits() == 0 => FULL,
             Ok(taken) if taken >= BATCH as usize => Duration::ZERO,
             Ok(_) => POLL,
             Err(error) => {
@@ -102,7 +105,15 @@ impl Inner {
         let provider = self.providers.provider(&row.integration.provider).cloned();
         let Some(provider) = provider else {
             // A provider that this version does not know: it cannot be probed, and nothing is concluded.
-            tracing::warn!(integration.id = %row.integration.id, provider = row.integration.provider, "unknown provider");
+            let Integration { id, provider, check_interval_s, .. } = row.integration;
+            tracing::warn!(integration.id = %id, provider, "unknown provider");
+            if let Some(node) = node {
+                let later = self.clock.now().plus_ms(i64::from(check_interval_s) * 1_000);
+                if let Err(error) = self.store.put_off_check(organization, id, node, later).await {
+                    tracing::error!(%error, integration.id = %id, "a check is not put off");
+                    self.checks_lost.store(true, Ordering::Relaxed);
+                }
+            }
             return None;
         };
         let probed = match self.open_secrets(&row) {
