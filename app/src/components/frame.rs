@@ -113,7 +113,7 @@ fn nav_link(
         "/alerts" => Some(("alert-count", waiting("alert-count", alerts, |alerts| alerts.open))),
         _ => None,
     };
-    let (described_by, counter) = counted.unzip();
+    let (described_by, badge) = counted.unzip();
     view! {
         <li>
             <a
@@ -126,7 +126,7 @@ fn nav_link(
             >
                 {icon(place.icon)}
                 {place.title}
-                {counter}
+                {badge}
             </a>
         </li>
     }

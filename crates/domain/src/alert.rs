@@ -29,6 +29,8 @@ words! {
         FailoverFlapping = "failover_flapping",
         /// Neither primary nor backup works.
         AllDown = "all_down",
+        /// This server reaches nobody.
+        OwnConnection = "own_connection",
     }
 
     /// How much it matters.
@@ -87,13 +89,14 @@ impl AlertRule {
             Self::FailedOver => "Running on backup",
             Self::FailoverFlapping => "Failover moves too often",
             Self::AllDown => "Primary and backup down",
+            Self::OwnConnection => "This server has no connection",
         }
     }
 
     /// How much it matters.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::IntegrationDown | Self::Reauthenticate | Self::AllDown => Severity::Critical,
+            Self::IntegrationDown | Self::Reauthenticate | Self::AllDown | Self::OwnConnection => Severity::Critical,
             Self::IntegrationSlow
             | Self::ErrorRate
             | Self::DeadLetters

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use domain::Role;
+use engine::UplinkHost;
 use http::Method;
 use serde_json::{Value, json};
 
@@ -275,6 +276,72 @@ async fn all_are_checked_in_a_round(app: &App) {
     assert!(done["finished_at"].is_string() && provider.hit().await.path == "/ok", "{done}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_blamed_for_our_own_connection() {
+    // It need not do more than take connections.
+    let gateway = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = gateway.local_addr().unwrap();
+    let uplink = || vec![UplinkHost { host: at.ip().to_string(), port: at.port() }];
+    let app = App::start_with(Database::sqlite(), |config| config.uplink_hosts = uplink()).await;
+    let mut slack = Receiver::start().await;
+    let team = json!({
+        "provider": "slack",
+        "name": "Team",
+        "secrets": {"webhook_url": format!("{}/hook", slack.url)},
+        "check_interval_s": 86_400,
+    });
+    added(&app, team).await;
+    slack.hit().await;
+    let told = async |slack: &mut Receiver, words: &str| {
+        let message = slack.hit().await.json();
+        assert!(message["text"].as_str().unwrap().contains(words), "{message}");
+    };
+    let gone = async |name: &str| added(&app, api(name, &format!("http://{}", refusing().await), "/")).await;
+
+    // While the gateway answers, a provider that does not is to blame.
+    let first = gone("First").await;
+    for _ in 0..3 {
+        checked(&app, &first).await;
+    }
+    assert_eq!(health(&app, &first).await, "down");
+    told(&mut slack, "[Critical] First").await;
+    let counted = rows(&app.get("/api/v1/alerts").expect(200).await)[0]["occurrences"].clone();
+
+    drop(gateway);
+    let others = [gone("Second").await, gone("Third").await];
+    for id in others.iter().chain([&first]) {
+        for _ in 0..4 {
+            assert_eq!(checked(&app, id).await["fault"], "refused");
+        }
+    }
+    let open = app.get("/api/v1/alerts").expect(200).await;
+    let rules: Vec<_> = rows(&open).iter().map(|alert| text(&alert["rule"])).collect();
+    assert_eq!(rules, ["own_connection", "integration_down"], "one in place of one for each");
+    assert_eq!(rows(&open)[1]["occurrences"], counted, "what is known already is not counted either");
+    told(&mut slack, "[Critical] This server has no connection").await;
+    for id in &others {
+        let shown = app.get(format!("/api/v1/integrations/{id}")).expect(200).await;
+        assert_eq!((&shown["health"], &shown["pulse"]["bad"]), (&json!("unknown"), &json!(0)), "not counted");
+        let log = app.get(format!("/api/v1/integrations/{id}/logs")).expect(200).await;
+        assert_eq!(rows(&log)[0]["details"]["Counted"], "No: this server has no connection");
+    }
+
+    // Another process does not forget it, tells nobody again, and ends it when the gateway is back.
+    let App { server, database, .. } = app;
+    server.stop().await;
+    let app = App::start_with(database, |config| config.uplink_hosts = uplink()).await;
+    checked(&app, &first).await;
+    assert!(rows(&app.get("/api/v1/alerts?state=resolved").expect(200).await).is_empty());
+    let _gateway = std::net::TcpListener::bind(at).unwrap();
+    told(&mut slack, "[Resolved] This server has no connection").await;
+    for _ in 0..3 {
+        checked(&app, &others[0]).await;
+    }
+    assert_eq!(health(&app, &others[0]).await, "down", "from now on it counts");
+    told(&mut slack, "[Critical] Second").await;
+    app.end().await;
+}
+
 async fn members_choose_what_they_are_told(app: &App) {
     const OWN: &str = "/api/v1/me/notifications";
     let (mut mail, provider) = (MailServer::start().await, Receiver::start().await);
@@ -338,6 +405,12 @@ async fn scenarios_in_the_words_of_the_specification(app: &App) {
     );
     let plain = found(&receiver.url.replace("http://", "https://"), "/").await;
     assert_eq!((&plain["fault"], &plain["message"]), (&json!("tls"), &json!("SSL certificate verification failed")));
+    // Nobody says anything until the deadline of a probe.
+    let silent = found(&format!("http://{}", hanging().await), "/").await;
+    assert_eq!(
+        (&silent["fault"], &silent["message"]),
+        (&json!("timeout"), &json!("Connection to Custom API timed out"))
+    );
     let mut missing = api("Missing", &receiver.url, "/");
     missing["secrets"]["authorization"] = json!("env:NOBODY_HAS_SET_THIS");
     let missing = app.post("/api/v1/integrations/test", missing).expect(200).await;

@@ -221,7 +221,7 @@ fn progress(round: &CheckRound, cancel: ServerAction<CancelCheck>) -> AnyView {
         <p class="muted" role="status">
             {format!("{ended}{colon}{}. ", found.join(", "))}
             {round.finished_at.map(|at| view! { <Time at /> })}
-            {format!(", {} of {total} checked", checked)}
+            {format!(", {checked} of {total} checked")}
         </p>
     }
     .into_any()

@@ -10,7 +10,7 @@ use std::{
 };
 
 use domain::{
-    AlertRule, IntegrationId, NodeId, OrganizationId,
+    AlertRule, IntegrationId, NodeId, OrganizationId, Timestamp,
     api::{CheckResult, Integration, LogKind, LogLevel},
     catalogue::{ConnectionKind, Provider},
     health::{CHECK_INTERVAL_S, Finding, SLOW_MS},
@@ -109,10 +109,7 @@ impl Inner {
             tracing::warn!(integration.id = %id, provider, "unknown provider");
             if let Some(node) = node {
                 let later = self.clock.now().plus_ms(i64::from(check_interval_s) * 1_000);
-                if let Err(error) = self.store.put_off_check(organization, id, node, later).await {
-                    tracing::error!(%error, integration.id = %id, "a check is not put off");
-                    self.checks_lost.store(true, Ordering::Relaxed);
-                }
+                self.put_off(organization, id, node, later).await;
             }
             return None;
         };
@@ -133,8 +130,16 @@ impl Inner {
         Some(probed.result(&provider, &row.integration.config, health))
     }
 
-    /// Stores a result, of a check or of real work, with all that follows from it. What is not the provider's failing is
-    /// logged and not counted. `None`: it could not be stored, or it was not this node's to store.
+    /// A check came to no result: this node has it no more, and it is due then.
+    async fn put_off(&self, organization: OrganizationId, id: IntegrationId, node: NodeId, until: Timestamp) {
+        if let Err(error) = self.store.put_off_check(organization, id, node, until).await {
+            tracing::error!(%error, integration.id = %id, "a check is not put off");
+            self.checks_lost.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Stores a result, of a check or of real work, with all that follows from it. What is not the provider's failing, and what
+    /// fails because this server has no connection, is logged and not counted. `None`: it could not be stored, or it was not this node's to store.
     pub(crate) async fn record(
         &self,
         organization: OrganizationId,
@@ -146,7 +151,17 @@ impl Inner {
     ) -> Option<Recorded> {
         let now = self.clock.now();
         let is_work = kind == LogKind::Send;
-        let entry = self.entry(integration, probed, kind);
+        let mut entry = self.entry(integration, probed, kind);
+        if self.is_cut_off(organization, probed).await {
+            entry.details.insert("Counted".to_owned(), "No: this server has no connection".to_owned());
+            self.write_log(organization, entry).await;
+            if let Some(node) = node {
+                let suspect = domain::health::Pulse { bad: 1, ..domain::health::Pulse::unknown(now) };
+                let pause_ms = suspect.pause_ms(integration.check_interval_s, self.entropy.fraction());
+                self.put_off(organization, integration.id, node, now.plus_ms(pause_ms)).await;
+            }
+            return None;
+        }
         // A refused probe means that we cannot work; a refused recipient means nothing.
         if is_work && probed.fault.is_some_and(|fault| !fault.is_providers()) {
             self.write_log(organization, entry).await;

@@ -307,10 +307,10 @@ conformance! {
         let off = Integration { state: IntegrationState::Disabled, next_check_at: None, ..integration(50) };
         created(fresh, organization, &off).await;
         let begin = async |number| store.begin_check_round(organization, "Ada".into(), audit("x", number)).await.unwrap();
-        let (begun, is_new) = begin(1_000).await;
+        let (first, is_new) = begin(1_000).await;
         assert!(is_new);
-        assert_eq!((begun.state, begun.total, begun.checked, begun.started_at), (JobState::Running, 4, 0, at(1_000)));
-        assert_eq!(begin(1_001).await, (begun.clone(), false), "there is one at a time");
+        assert_eq!((first.state, first.total, first.checked, first.started_at), (JobState::Running, 4, 0, at(1_000)));
+        assert_eq!(begin(1_001).await, (first.clone(), false), "there is one at a time");
 
         let node = id::<NodeId>(7);
         let far = at(86_400_000);
@@ -332,8 +332,8 @@ conformance! {
         let CheckRound { state, total, checked, healthy, suspect, .. } = round().await;
         assert_eq!((state, total, checked, healthy, suspect), (JobState::Running, 3, 2, 1, 1), "30 is not waited for");
         store.put_off_check(organization, id(40), node, at(90_000)).await.unwrap();
-        let done = round().await;
-        assert_eq!((done.state, done.total, done.finished_at), (JobState::Done, 2, Some(at(1_030))), "nor is 40");
+        let ended = round().await;
+        assert_eq!((ended.state, ended.total, ended.finished_at), (JobState::Done, 2, Some(at(1_030))), "nor is 40");
         assert!(!store.cancel_check_round(organization, audit("x", 1_050)).await.unwrap());
 
         store.release_checks(node).await.unwrap();
