@@ -38,8 +38,8 @@ test("rows can be closer together", async ({ signedIn: page, goto }) => {
 
 test("a member chooses which alerts are told by e-mail and by the browser", async ({ signedIn: page, goto }) => {
   await goto("/settings");
-  const down = page.getByRole("checkbox", { name: "Integration down: by e-mail" });
-  const slow = page.getByRole("checkbox", { name: "Slow responses: by the browser" });
+  const down = page.getByRole("checkbox", { name: "Integration down: E-mail" });
+  const slow = page.getByRole("checkbox", { name: "Slow responses: Browser" });
   await expect(down).not.toBeChecked();
   await expect(slow).toBeChecked();
   await down.check();

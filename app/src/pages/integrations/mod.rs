@@ -219,9 +219,7 @@ fn progress(round: &CheckRound, cancel: ServerAction<CancelCheck>) -> AnyView {
     let colon = if found.is_empty() { "" } else { ": " };
     view! {
         <p class="muted" role="status">
-            {format!("{ended}{colon}{}. ", found.join(", "))}
-            {round.finished_at.map(|at| view! { <Time at /> })}
-            {format!(", {checked} of {total} checked")}
+            {format!("{ended}{colon}{}", found.join(", "))} {round.finished_at.map(|at| view! { " · " <Time at /> })}
         </p>
     }
     .into_any()

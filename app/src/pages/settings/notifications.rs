@@ -51,18 +51,21 @@ fn row(rule: AlertRule, told: &NotificationPreferences) -> AnyView {
         <tr>
             <td class="primary">{rule.label()}</td>
             <td class="muted">{severity(rule.severity())}</td>
-            {choice(rule, "email[]", "by e-mail", told.email.contains(&rule))}
-            {choice(rule, "browser[]", "by the browser", told.browser.contains(&rule))}
+            {choice(rule, "email[]", "E-mail", told.email.contains(&rule))}
+            {choice(rule, "browser[]", "Browser", told.browser.contains(&rule))}
         </tr>
     }
     .into_any()
 }
 
-fn choice(rule: AlertRule, name: &'static str, way: &'static str, is_told: bool) -> AnyView {
-    let spoken = format!("{}: {way}", rule.label());
+fn choice(rule: AlertRule, name: &'static str, label: &'static str, is_told: bool) -> AnyView {
+    let spoken = format!("{}: {label}", rule.label());
     view! {
         <td>
-            <input type="checkbox" class="checkbox" name=name value=rule.as_str() aria-label=spoken checked=is_told />
+            <label class="check">
+                <input type="checkbox" class="checkbox" name=name value=rule.as_str() aria-label=spoken checked=is_told />
+                {label}
+            </label>
         </td>
     }
     .into_any()

@@ -26,8 +26,8 @@ use crate::{Inner, LiveEvent};
 const AT_ONCE: usize = 32;
 /// Checks that are taken in one go.
 const BATCH: u32 = 16;
-/// Longest pause between two looks.
-const POLL: Duration = Duration::from_secs(1);
+/// Longest pause between two looks: short, because all that became due meanwhile begins at once.
+const POLL: Duration = Duration::from_millis(250);
 /// Pause while there is no room for more.
 const FULL: Duration = Duration::from_millis(50);
 
