@@ -38,7 +38,7 @@ check: linker ## formatting, lints, licences and rooms, what the browser downloa
 		echo "the crates above must not reach the browser: \`cargo tree $(WASM) --invert <crate>\` shows the way in"; exit 1; fi
 	$(XTASK) web --budget
 	$(XTASK) setup --tests
-	$(XTASK) postgres -- cargo test --package storage --package server -- schema_parity openapi
+	$(XTASK) postgres -- cargo test $(NATIVE) -- schema_parity openapi
 
 test: release ## every test: Rust on SQLite and a real PostgreSQL, then the browser against the release
 	$(XTASK) setup --tests

@@ -9,6 +9,8 @@ use leptos_router::{NavigateOptions, hooks::use_navigate};
 use wasm_bindgen::JsCast;
 use web_sys::{Element, HtmlElement, KeyboardEvent};
 
+use crate::preferences::Preferences;
+
 /// A page that can be gone to.
 pub struct Place {
     /// The key after `g`.
@@ -72,7 +74,7 @@ pub fn places() -> impl Iterator<Item = &'static Place> {
 }
 
 /// What single keys do on pages that have a control for it.
-pub const CONTROLS: [(&str, &str); 7] = [
+pub const CONTROLS: [(&str, &str); 8] = [
     ("/", "Search"),
     ("n", "New"),
     ("e", "Edit"),
@@ -80,7 +82,13 @@ pub const CONTROLS: [(&str, &str); 7] = [
     ("r", "Replay, retry or refresh"),
     ("x", "Select the row"),
     ("l", "Logs: the deliveries of a webhook"),
+    ("c", "Connection of an integration"),
 ];
+
+/// The key that a person has for the control which is `key` with us.
+pub fn shortcut(key: &str) -> String {
+    Preferences::current().keymap.control(key)
+}
 
 /// What the listener opens.
 #[derive(Clone, Copy)]
@@ -128,7 +136,8 @@ fn press(event: &KeyboardEvent, overlays: Overlays, wait: StoredValue<Option<Tim
         if let Some(timer) = wait.try_update_value(Option::take).flatten() {
             timer.clear();
         }
-        if let Some(place) = places().find(|place| place.key == key) {
+        let keymap = Preferences::current().keymap;
+        if let Some(place) = places().find(|place| keymap.place(place.key) == key) {
             event.prevent_default();
             go(place);
         }
@@ -149,7 +158,10 @@ fn press(event: &KeyboardEvent, overlays: Overlays, wait: StoredValue<Option<Tim
         "k" => move_row(-1),
         "ArrowDown" => is_on_row() && move_row(1),
         "ArrowUp" => is_on_row() && move_row(-1),
-        key => CONTROLS.iter().any(|(control, _)| *control == key) && use_control(key),
+        key => {
+            let keymap = Preferences::current().keymap;
+            CONTROLS.iter().any(|(control, _)| keymap.control(control) == key) && use_control(key)
+        }
     };
     if done {
         event.prevent_default();
@@ -188,17 +200,37 @@ fn is_on_row() -> bool {
     document().active_element().is_some_and(|active| active.has_attribute("data-row"))
 }
 
-/// Moves the focus among the rows of the page's lists.
-fn move_row(step: i32) -> bool {
-    let Ok(found) = document().query_selector_all("[data-row]") else { return false };
-    let rows: Vec<HtmlElement> = (0..found.length())
+/// The rows of the page's lists: what is focused in each.
+fn rows() -> Vec<HtmlElement> {
+    let Ok(found) = document().query_selector_all("[data-row]") else { return Vec::new() };
+    (0..found.length())
         .filter_map(|index| found.item(index)?.dyn_into::<HtmlElement>().ok())
         .filter(|row| row.offset_parent().is_some())
-        .collect();
+        .collect()
+}
+
+/// The place among all rows of the one that has the focus, or holds what has it.
+pub fn focused_row() -> Option<usize> {
+    let row = document().active_element()?.closest("tr").ok()??;
+    rows().iter().position(|other| row.contains(Some(other)))
+}
+
+/// Gives the focus back to the row at this place, or to the last one, if what had it is gone from the page.
+pub fn refocus_row(index: usize) {
+    let is_lost = document().active_element().is_none_or(|active| active.tag_name() == "BODY");
+    let rows = rows();
+    if let Some(row) = rows.get(index.min(rows.len().saturating_sub(1))).filter(|_| is_lost) {
+        _ = row.focus();
+    }
+}
+
+/// Moves the focus among the rows of the page's lists.
+fn move_row(step: i32) -> bool {
+    let rows = rows();
     let active = document().active_element();
     let current = rows.iter().position(|row| active.as_ref().is_some_and(|active| active.is_same_node(Some(row))));
     let next = match (current, step) {
-        (Some(index), 1) => (index + 1).min(rows.len() - 1),
+        (Some(index), 1) => (index + 1).min(rows.len().saturating_sub(1)),
         (Some(index), _) => index.saturating_sub(1),
         (None, _) => 0,
     };

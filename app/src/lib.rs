@@ -11,6 +11,7 @@ mod delay_text;
 mod error;
 mod json_text;
 mod keyboard;
+mod keymap;
 mod live;
 mod pages;
 mod preferences;
@@ -67,11 +68,10 @@ pub fn shell(assets: &Assets) -> impl IntoView + use<> {
     );
     let session = session::current().and_then(|session| serde_json::to_string(&session).ok());
     let preferences = preferences::Preferences::current();
-    let [(_, theme), (_, density), (_, keys)] =
-        preferences.attributes().map(|(name, value)| (name, value.map(str::to_owned)));
+    let [(_, theme), (_, density), (_, keys), (_, keymap)] = preferences.attributes();
     view! {
         <!DOCTYPE html>
-        <html lang="en" translate="no" data-theme=theme data-density=density data-keys=keys>
+        <html lang="en" translate="no" data-theme=theme data-density=density data-keys=keys data-keymap=keymap>
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />

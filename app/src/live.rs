@@ -73,7 +73,7 @@ pub enum Connection {
 pub struct Live {
     /// How it is.
     pub connection: RwSignal<Connection>,
-    /// Grows when the connection is made again after a loss: what was missed has to be loaded.
+    /// Grows when the connection is made again after a loss, or could not keep up: what was missed has to be loaded.
     pub reopened: RwSignal<u32>,
     /// Grows whenever the connection is made, the first time too: for pages of what changes while they are on their way.
     pub opened: RwSignal<u32>,
@@ -165,6 +165,9 @@ fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
     source.set_onopen(Some(opened.into_js_value().unchecked_ref()));
     source.set_onmessage(Some(received.into_js_value().unchecked_ref()));
     source.set_onerror(Some(failed.into_js_value().unchecked_ref()));
+    // More happened than was sent: what is shown is read again.
+    let missed = Closure::<dyn Fn()>::new(move || live.reopened.update(|times| *times += 1));
+    _ = source.add_event_listener_with_callback("missed", missed.into_js_value().unchecked_ref());
 }
 
 /// Runs `then` later, by the browser's own timer. One of the reactive system ends with whatever effect happened to run when it

@@ -1,7 +1,9 @@
-//! How one person likes the screens: theme, density, single-key shortcuts. Kept in a cookie, so that the first paint is right
+//! How one person likes the screens: theme, density, single-key shortcuts and which keys they are. Kept in a cookie, so that the first paint is right
 //! without a script; never in the database, because it belongs to the browser and not to the account.
 
 use serde::{Deserialize, Serialize};
+
+use crate::keymap::Keymap;
 
 /// The choices; the default follows the system, is comfortable, and has shortcuts.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,15 +14,18 @@ pub struct Preferences {
     pub compact: bool,
     /// Single-letter shortcuts are off (WCAG 2.1.4).
     pub no_keys: bool,
+    /// Keys in place of ours.
+    pub keymap: Keymap,
 }
 
 impl Preferences {
     /// The attributes of `<html>` that the stylesheet and the key listener look at.
-    pub fn attributes(&self) -> [(&'static str, Option<&str>); 3] {
+    pub fn attributes(&self) -> [(&'static str, Option<String>); 4] {
         [
-            ("data-theme", self.theme.as_deref()),
-            ("data-density", self.compact.then_some("compact")),
-            ("data-keys", self.no_keys.then_some("off")),
+            ("data-theme", self.theme.clone()),
+            ("data-density", self.compact.then(|| "compact".to_owned())),
+            ("data-keys", self.no_keys.then(|| "off".to_owned())),
+            ("data-keymap", Some(self.keymap.to_text()).filter(|text| !text.is_empty())),
         ]
     }
 
@@ -33,6 +38,7 @@ impl Preferences {
             theme: attribute("data-theme"),
             compact: attribute("data-density").is_some(),
             no_keys: attribute("data-keys").is_some(),
+            keymap: attribute("data-keymap").map(|text| Keymap::parse(&text)).unwrap_or_default(),
         }
     }
 
@@ -41,7 +47,7 @@ impl Preferences {
         let Some(html) = leptos::prelude::document().document_element() else { return };
         for (name, value) in self.attributes() {
             _ = match value {
-                Some(value) => html.set_attribute(name, value),
+                Some(value) => html.set_attribute(name, &value),
                 None => html.remove_attribute(name),
             };
         }
@@ -61,7 +67,7 @@ impl Preferences {
 
     /// Reads its value; words that it does not know it ignores.
     pub fn parse(text: &str) -> Self {
-        let mut preferences = Self::default();
+        let mut preferences = Self { keymap: Keymap::parse(text), ..Self::default() };
         for word in text.split('.') {
             match word {
                 "light" | "dark" => preferences.theme = Some(word.to_owned()),
@@ -75,9 +81,11 @@ impl Preferences {
 
     /// Its value.
     pub fn to_text(&self) -> String {
+        let keymap = self.keymap.to_text();
         let mut words = vec![self.theme.as_deref().unwrap_or("system")];
         words.extend(self.compact.then_some("compact"));
         words.extend(self.no_keys.then_some("nokeys"));
+        words.extend(Some(&*keymap).filter(|text| !text.is_empty()));
         words.join(".")
     }
 
@@ -101,7 +109,7 @@ mod tests {
 
     #[test]
     fn text_and_back() {
-        for text in ["system", "dark", "light.compact", "system.nokeys", "dark.compact.nokeys"] {
+        for text in ["system", "dark", "light.compact", "system.nokeys", "dark.compact.nokeys", "light.gw-b.n-y"] {
             assert_eq!(Preferences::parse(text).to_text(), text);
         }
         assert_eq!(Preferences::parse("\"><script>"), Preferences::default());

@@ -7,8 +7,8 @@
 // or deny; a program may post the same form: account, decision ("allow" or "deny"), withhold (scopes, by spaces).
 // It prints one line of JSON for what happens: {"event":"listening","port":…}, then {"event":"token",…} for each request to
 // the token endpoint. A line of JSON on its standard input changes its options from then on, and is answered by
-// {"event":"changed"}: token_status answers that to every refresh, drop lets the client never hear the answer, delay_ms waits
-// before a refresh is answered, garbage answers it with what is no JSON.
+// {"event":"changed"}: token_status answers that to every refresh, drop lets the client never hear the answer, garbage answers
+// it with what is no JSON, hold keeps it ({"event":"held"}) until hold is false, which answers it, or "forget", which does not.
 import path from "node:path";
 import process from "node:process";
 import readline from "node:readline";
@@ -20,8 +20,10 @@ console.info = console.error;
 const modules = process.env.SIGNALBOX_TEST_NODE_MODULES ?? path.join(import.meta.dirname, "../node_modules");
 const { default: Provider } = await import(pathToFileURL(path.join(modules, "oidc-provider/lib/index.js")).href);
 
-const options = { redirect_uris: [], access_s: 3600, token_status: 0, drop: false, delay_ms: 0, garbage: false };
+const options = { redirect_uris: [], access_s: 3600, token_status: 0, drop: false, garbage: false, hold: false };
 Object.assign(options, JSON.parse(process.argv[2] ?? "{}"));
+/** Lets go of the refresh that is held. */
+let release = () => {};
 const say = (event) => process.stdout.write(`${JSON.stringify(event)}\n`);
 
 const { createServer } = await import("node:http");
@@ -113,7 +115,11 @@ provider.use(async (ctx, next) => {
   ctx.req.body = Object.fromEntries(said);
   const isRefresh = said.get("grant_type") === "refresh_token";
   const fault = isRefresh && (options.token_status || options.garbage);
-  if (isRefresh && options.delay_ms > 0) await new Promise((resolve) => setTimeout(resolve, options.delay_ms));
+  if (isRefresh && options.hold) {
+    const released = new Promise((resolve) => (release = resolve));
+    say({ event: "held" });
+    if ((await released) === "forget") return ctx.req.socket.destroy();
+  }
   if (isRefresh && options.token_status) {
     ctx.status = options.token_status;
     ctx.body = { error: "temporarily_unavailable" };
@@ -122,7 +128,8 @@ provider.use(async (ctx, next) => {
     if (fault) ctx.body = "<html>not what you think</html>";
   }
   const error = typeof ctx.body === "object" ? ctx.body?.error : undefined;
-  say({ event: "token", grant_type: said.get("grant_type"), status: ctx.status, ...(error ? { error } : {}) });
+  const { refresh_token } = typeof ctx.body === "object" ? ctx.body : {};
+  say({ event: "token", grant_type: said.get("grant_type"), status: ctx.status, error, refresh_token });
   if (isRefresh && options.drop) ctx.req.socket.destroy();
 });
 provider.on("server_error", (_, error) => say({ event: "error", error: String(error.stack ?? error) }));
@@ -130,6 +137,10 @@ server.on("request", provider.callback());
 
 readline.createInterface({ input: process.stdin }).on("line", (line) => {
   Object.assign(options, JSON.parse(line));
+  if (options.hold !== true) {
+    release(options.hold);
+    options.hold = false;
+  }
   say({ event: "changed" });
 });
 process.stdin.on("end", () => process.exit());

@@ -1,6 +1,7 @@
 // axe on every page and on what opens, in light and in dark (WCAG 2.2 AA). What axe cannot see is in keyboard.spec.ts.
 import { AxeBuilder } from "@axe-core/playwright";
 import type { Page } from "@playwright/test";
+import { Oauth } from "../support/oauth.ts";
 import { disclosure, expect, hydrated, test, unique } from "../support/test.ts";
 import { screens } from "../support/world.ts";
 
@@ -42,6 +43,33 @@ test("failover", async ({ signedIn: page, goto, api }) => {
   await disclosure(page, "Restore Primary").click();
   await expectAccessible(page);
   for (const { id } of [primary, backup]) await api.call("DELETE", `/api/v1/integrations/${id}`);
+});
+
+test("connecting an account, and its connection", async ({ signedIn: page, goto, api, baseURL, faults }) => {
+  const oauth = await Oauth.start({ redirect_uris: [`${baseURL}/oauth/callback/custom_oauth`] });
+  faults.allow(oauth.url);
+  const { id } = await api.call<{ id: string }>("POST", "/api/v1/integrations", {
+    provider: "custom_oauth",
+    name: unique("Calendar"),
+    config: { client_id: "signalbox", issuer: oauth.url, scopes: "openid email calendar.read", calendars_url: `${oauth.url}/calendars` },
+    secrets: { client_secret: "right-secret" },
+  });
+  const path = `/integrations/${id}?tab=connection`;
+  await goto(path);
+  await expectAccessible(page);
+  const link = await api.call<{ authorization_url: string }>("POST", `/api/v1/integrations/${id}/oauth/links`, {});
+  await page.goto(link.authorization_url);
+  await expectAccessible(page);
+  await page.getByRole("button", { name: "Continue to Custom OAuth 2.0" }).click();
+  await page.getByLabel("Withhold").fill("calendar.read");
+  await page.getByRole("button", { name: "Allow" }).click();
+  await expect(page.getByText(/john@company.com is connected/)).toBeVisible();
+  await expectAccessible(page);
+  await goto(path);
+  await expect(page.getByLabel("Default calendar").getByText("The account's own choice")).toBeAttached();
+  await disclosure(page, "Disconnect").click();
+  await expectAccessible(page);
+  oauth.stop();
 });
 
 test("the API documentation", async ({ page }) => {

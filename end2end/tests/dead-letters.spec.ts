@@ -185,3 +185,28 @@ test("a paused webhook refuses, and says why", async ({ signedIn: page, goto, ap
   await expect(page.getByRole("alert").filter({ hasText: "The webhook is paused; enable it first." })).toBeVisible();
   await expect(rows(page)).toHaveCount(2);
 });
+
+test("ten dead letters are worked off by keys alone: the focus goes on with the next row", async ({
+  signedIn: page,
+  goto,
+  api,
+  receiver,
+}) => {
+  const { id, endpoint } = await dead(api, receiver, 10);
+  await goto(`/dead-letters?webhook_id=${id}`);
+  await expect(rows(page)).toHaveCount(11);
+  await page.keyboard.press("j");
+  await page.keyboard.press("j");
+  for (let left = 9; left >= 0; left -= 1) {
+    const focused = page.locator("[data-row]:focus");
+    await expect(focused).toHaveCount(1);
+    const address = await focused.getAttribute("href");
+    await page.keyboard.press("r");
+    if (left === 0) break;
+    await expect(rows(page)).toHaveCount(left + 1);
+    await expect(focused).toHaveCount(1);
+    expect(await focused.getAttribute("href")).not.toBe(address);
+  }
+  await expect(page.getByText("No dead letter fits the filters.")).toBeVisible();
+  await expect.poll(() => endpoint.received.length).toBe(20);
+});

@@ -253,3 +253,56 @@ test("a live connection that is lost comes back, with what was missed", async ({
   await expect(page.getByText("Live", { exact: true })).toBeVisible();
   await expect(row(page, "task.created")).toBeVisible();
 });
+
+test("a text finds the deliveries whose payload holds it", async ({ signedIn: page, goto, api }) => {
+  const { id } = await api.createWebhook({ name: unique("Searched"), url: await api.inspectorUrl(), events: ["job.created"] });
+  const marker = unique("Ångström 100%");
+  await api.publish("job.created", { note: marker });
+  await api.publish("job.created", { note: "something else" });
+  await expect.poll(async () => (await api.deliveriesOf(id)).length).toBe(2);
+  for (const list of ["Deliveries", "Events"]) {
+    await goto(list === "Events" ? "/events" : `/deliveries?webhook_id=${id}`);
+    const rows = page.getByRole("table", { name: list }).getByRole("row");
+    await page.getByLabel("Payload").fill(marker);
+    await page.getByLabel("Payload").press("Enter");
+    await expect(rows).toHaveCount(2);
+    await expect(page.getByRole("link", { name: `Remove filter payload: ${marker}` })).toBeVisible();
+    await page.reload();
+    await expect(rows).toHaveCount(2);
+  }
+  await goto(`/deliveries?webhook_id=${id}&text=nowhere+in+it`);
+  await expect(page.getByText("No delivery fits the filters.")).toBeVisible();
+});
+
+test("filters are kept under a name, and found again in the palette", async ({ signedIn: page, goto }) => {
+  const views = page.getByRole("group", { name: "Saved views" });
+  const name = unique("Failures");
+  await goto("/deliveries");
+  await expect(views.getByText("Save view")).toBeHidden();
+  await page.getByRole("form", { name: "Filters" }).getByLabel("Status").selectOption("Failed");
+  await views.getByText("Save view").click();
+  await views.getByRole("button", { name: "Save", exact: true }).click();
+  await expect(page.getByText("Name is required")).toBeVisible();
+  await views.getByLabel("Name").fill(name);
+  await views.getByLabel("Name").press("Enter");
+  const view = views.getByRole("link", { name, exact: true });
+  await expect(view).toHaveAttribute("aria-current", "page");
+  await expect(views.getByLabel("Name")).toBeHidden();
+
+  await goto("/deliveries");
+  await expect(view).not.toHaveAttribute("aria-current");
+  await view.click();
+  await expect(page).toHaveURL("/deliveries?status=failed");
+  await expect(view).toHaveAttribute("aria-current", "page");
+  await goto("/events");
+  await expect(views.getByRole("link")).toHaveCount(0);
+  await page.keyboard.press("Control+k");
+  const palette = page.getByRole("dialog", { name: "Command palette" });
+  await palette.getByRole("combobox").fill(name);
+  await expect(palette.getByRole("option")).toHaveText(`${name}View of deliveries`);
+  await page.keyboard.press("Enter");
+  await expect(page).toHaveURL("/deliveries?status=failed");
+
+  await views.getByRole("button", { name: `Remove view ${name}` }).click();
+  await expect(view).toHaveCount(0);
+});

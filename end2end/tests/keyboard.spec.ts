@@ -184,3 +184,34 @@ test("the first Tab offers to skip to the content", async ({ signedIn: page, got
   await page.keyboard.press("Enter");
   await expect(page.getByRole("main")).toBeFocused();
 });
+
+test("keys can be changed, and everything that names them follows", async ({ signedIn: page, goto, faults }) => {
+  faults.expect(/status of 422/);
+  await goto("/settings");
+  await page.getByText("Change single keys").click();
+  await page.getByLabel("New", { exact: true }).fill("e");
+  await page.getByLabel("g Go to Webhooks").fill("b");
+  await page.getByRole("button", { name: "Save keys" }).click();
+  await expect(page.getByText("e is New already")).toBeVisible();
+  await page.getByLabel("New", { exact: true }).fill("y");
+  await page.getByRole("button", { name: "Save keys" }).click();
+  await expect(page.locator("html")).toHaveAttribute("data-keymap", "gw-b.n-y");
+  await page.getByRole("heading", { level: 1 }).click();
+
+  await page.keyboard.press("g");
+  await page.keyboard.press("b");
+  await expect(heading(page)).toHaveText("Webhooks");
+  await expect(page.getByRole("link", { name: "New Webhook" })).toHaveAttribute("aria-keyshortcuts", "y");
+  await page.keyboard.press("n");
+  await page.keyboard.press("?");
+  await expect(help(page).locator("div", { hasText: /^yNew$/ }).first()).toBeVisible();
+  await expect(help(page).locator("div", { hasText: /^gbWebhooks$/ }).first()).toBeVisible();
+  await page.keyboard.press("Escape");
+  await expect(page).toHaveURL("/webhooks");
+  await page.keyboard.press("y");
+  await expect(heading(page)).toHaveText("Configure Webhook");
+
+  // At the first paint too, and after a reload.
+  const response = await page.request.get("/webhooks");
+  expect(await response.text()).toMatch(/<html[^>]*data-keymap="gw-b\.n-y"/);
+});

@@ -20,6 +20,7 @@ pub mod overview;
 pub mod preferences;
 pub mod retry_form;
 pub mod retry_policy;
+pub mod saved_views;
 pub mod sessions;
 pub mod setup;
 pub mod sources;

@@ -9,7 +9,10 @@ use leptos_router::{NavigateOptions, hooks::use_navigate};
 use wasm_bindgen::JsCast;
 
 use super::{icon::icon, problem::encode};
-use crate::calls::filters::{Choice, FieldChoices};
+use crate::{
+    calls::filters::{Choice, FieldChoices},
+    keyboard::shortcut,
+};
 
 /// How a filter is typed.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -149,6 +152,11 @@ impl Filters {
     }
 }
 
+/// That a search found nothing so far. `what` is looked for.
+pub fn not_among(what: &str) -> String {
+    format!("No {what} among those searched for this page. \u{201c}Older\u{201d} goes on searching.")
+}
+
 /// Chips: what is on, in words, and the address without it.
 fn chips(filters: &Filters, choices: &[FieldChoices]) -> Vec<(&'static str, String, String)> {
     let chip = |(field, value): (&'static Field, &str)| {
@@ -266,7 +274,7 @@ fn control(field: &'static Field, choices: Vec<Choice>, filters: Memo<Filters>) 
         Input::Moment | Input::Text(_) => {
             let (kind, example) =
                 if let Input::Text(example) = input { ("search", example) } else { ("datetime-local", "") };
-            let key = (kind == "search").then_some("/");
+            let key = (kind == "search").then(|| shortcut("/"));
             let text =
                 move || if kind == "search" { value() } else { value().get(..16).unwrap_or_default().to_owned() };
             view! {

@@ -16,6 +16,7 @@ pub mod pager;
 pub mod palette;
 pub mod problem;
 pub mod retry_fields;
+pub mod saved_views;
 pub mod shortcuts;
 pub mod status;
 pub mod toast;

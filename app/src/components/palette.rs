@@ -4,7 +4,10 @@ use leptos::{ev::KeyboardEvent, html, prelude::*, task::spawn_local};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 
 use super::{icon::icon, shortcuts::drive_dialog};
-use crate::{calls::webhooks::list_webhooks, keyboard::places};
+use crate::{
+    calls::{saved_views::saved_views, webhooks::list_webhooks},
+    keyboard::places,
+};
 
 #[derive(Clone, PartialEq, Eq)]
 struct Command {
@@ -82,9 +85,11 @@ pub fn Palette(
         }
         spawn_local(async move {
             let Ok(page) = list_webhooks(None).await else { return };
+            let views = saved_views().await.unwrap_or_default().into_iter();
+            let kept = views.map(|it| Command::new(&it.name, &format!("View of {}", &it.list[1..]), it.href(), "list"));
             let webhooks = page.data.into_iter();
             let named = webhooks.map(|it| Command::new(&it.name, &it.url, format!("/webhooks/{}", it.id), "webhook"));
-            commands.set(fixed().into_iter().chain(named).collect());
+            commands.set(fixed().into_iter().chain(kept).chain(named).collect());
         });
     });
     let navigate = use_navigate();

@@ -3,7 +3,10 @@
 use leptos::{html, prelude::*};
 
 use super::icon::icon;
-use crate::keyboard::{CONTROLS, Overlays, places};
+use crate::{
+    keyboard::{CONTROLS, Overlays, places},
+    preferences::Preferences,
+};
 
 /// Opens and closes a native dialog with a signal: the browser traps the focus, closes on Escape, and makes the rest inert.
 pub fn drive_dialog(node: NodeRef<html::Dialog>, open: RwSignal<bool>) {
@@ -26,7 +29,7 @@ pub fn ShortcutList(
     let node: NodeRef<html::Dialog> = NodeRef::new();
     let open = overlays.help;
     drive_dialog(node, open);
-    let row = |keys: Vec<&'static str>, what: &'static str| {
+    let row = |keys: Vec<String>, what: &'static str| {
         let keys = keys.into_iter().map(|key| view! { <kbd>{key}</kbd> }).collect_view();
         view! {
             <div>
@@ -34,6 +37,20 @@ pub fn ShortcutList(
                 <dd>{what}</dd>
             </div>
         }
+    };
+    let fixed = move |keys: &[&str], what| row(keys.iter().map(|key| (*key).to_owned()).collect(), what);
+    // Read anew each time it opens: the keys may have been changed meanwhile.
+    let keymap = Memo::new(move |_| {
+        open.track();
+        Preferences::current().keymap
+    });
+    let controls = move || {
+        let map = keymap.get();
+        CONTROLS.iter().map(|(key, what)| row(vec![map.control(key)], what)).collect_view()
+    };
+    let pages = move || {
+        let map = keymap.get();
+        places().map(|place| row(vec!["g".to_owned(), map.place(place.key)], place.title)).collect_view()
     };
     view! {
         <dialog class="dialog" node_ref=node on:close=move |_| open.set(false) aria-labelledby="shortcuts-title">
@@ -50,17 +67,13 @@ pub fn ShortcutList(
             </div>
             <div class="dialog-body columns">
                 <dl class="keys">
-                    {row(vec!["Ctrl", "K"], "Command palette")}
-                    {CONTROLS.iter().map(|(key, what)| row(vec![key], what)).collect_view()}
-                    {row(vec!["j", "k"], "Next or previous row")} {row(vec!["Enter"], "Open the row")}
-                    {row(vec!["?"], "This list")} {row(vec!["Esc"], "Close")}
+                    {fixed(&["Ctrl", "K"], "Command palette")} {controls} {fixed(&["j", "k"], "Next or previous row")}
+                    {fixed(&["Enter"], "Open the row")} {fixed(&["?"], "This list")} {fixed(&["Esc"], "Close")}
                 </dl>
-                <dl class="keys">
-                    {places().map(|place| row(vec!["g", place.key], place.title)).collect_view()}
-                </dl>
+                <dl class="keys">{pages}</dl>
             </div>
             <p class="dialog-foot muted">
-                "Single keys can be switched off in " <a class="link" href="/settings">"Settings"</a> "."
+                "Single keys can be changed and switched off in " <a class="link" href="/settings">"Settings"</a> "."
             </p>
         </dialog>
         <div class="going" hidden=move || !overlays.going.get() aria-hidden="true">

@@ -1,11 +1,12 @@
 //! Short notes about what just happened, in a corner and in the ear of a screen reader. Never for errors: these stay where they
 //! belong.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
 use leptos::prelude::*;
 
 use super::icon::icon;
+use crate::live::after;
 
 #[derive(Clone)]
 struct Toast {
@@ -43,7 +44,7 @@ impl Toasts {
     }
 
     fn add(self, text: String, link: Option<(String, &'static str)>, undo: Option<Arc<dyn Fn() + Send + Sync>>) {
-        let seconds = if undo.is_some() { 10 } else { 5 };
+        let ms = if undo.is_some() { 10_000 } else { 5_000 };
         let mut number = 0;
         self.0.update(|(last, toasts)| {
             *last += 1;
@@ -53,16 +54,16 @@ impl Toasts {
                 toasts.remove(0);
             }
         });
-        self.expire(number, seconds);
+        self.expire(number, ms);
     }
 
     /// Removes a note after a while, but not while somebody points at it (WCAG 2.2.1).
-    fn expire(self, number: u32, seconds: u64) {
+    fn expire(self, number: u32, ms: i32) {
         let later = move || {
             let held = document().query_selector(".toasts:hover, .toasts:focus-within").ok().flatten().is_some();
-            if held { self.expire(number, seconds) } else { self.remove(number) }
+            if held { self.expire(number, ms) } else { self.remove(number) }
         };
-        _ = set_timeout(later, Duration::from_secs(seconds));
+        after(ms, later);
     }
 
     fn remove(self, number: u32) {

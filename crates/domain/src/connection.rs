@@ -28,7 +28,7 @@ words! {
         Expiring = "expiring",
         /// The owner of the account has to sign in again.
         NeedsReauth = "needs_reauth",
-        /// It was ended by us or by the owner of the account.
+        /// The provider says that the grant has ended: its owner took it back, or it ran out. Connecting again mends it.
         Revoked = "revoked",
         /// The application itself is refused: its id, its secret or its redirect URI. Signing in again does not help.
         Misconfigured = "misconfigured",
@@ -111,7 +111,8 @@ impl RefreshFault {
     pub const fn status(self) -> Option<ConnectionStatus> {
         match self {
             Self::Transient => None,
-            Self::Revoked | Self::LostRotation | Self::Scope | Self::Policy => Some(ConnectionStatus::NeedsReauth),
+            Self::Revoked => Some(ConnectionStatus::Revoked),
+            Self::LostRotation | Self::Scope | Self::Policy => Some(ConnectionStatus::NeedsReauth),
             Self::Configuration => Some(ConnectionStatus::Misconfigured),
         }
     }

@@ -20,6 +20,7 @@ impl Engine {
     pub async fn deliveries(&self, actor: &Actor, query: DeliveryQuery) -> Result<Page<Delivery>> {
         actor.require(Permission::ReadDeliveries)?;
         let (after, limit) = (paging::after(query.cursor.as_deref())?, paging::limit(query.limit));
+        paging::search(query.text.as_ref())?;
         let query = self.since(query);
         self.inner.store.deliveries(actor.organization, &query, after, limit).await.map_err(refused)
     }
@@ -33,6 +34,7 @@ impl Engine {
     /// Deliveries whose last try failed, by webhook and reason. `limit` and `cursor` of the query are not read.
     pub async fn failures(&self, actor: &Actor, query: DeliveryQuery) -> Result<Failures> {
         actor.require(Permission::ReadDeliveries)?;
+        paging::search(query.text.as_ref())?;
         let query = self.since(query);
         self.inner.store.failures(actor.organization, &query, MOST_FAILURES).await.map_err(refused)
     }

@@ -40,6 +40,7 @@ impl Engine {
     pub async fn events(&self, actor: &Actor, query: EventQuery) -> Result<Page<EventSummary>> {
         actor.require(Permission::ReadEvents)?;
         let (after, limit) = (paging::after(query.cursor.as_deref())?, paging::limit(query.limit));
+        paging::search(query.text.as_ref())?;
         let from = query.range.map(|range| range.before(self.now())).or(query.from);
         let query = EventQuery { from, ..query };
         self.inner.store.events(actor.organization, &query, after, limit).await.map_err(refused)

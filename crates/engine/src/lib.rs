@@ -35,6 +35,7 @@ mod replays;
 mod retention;
 mod retry_policy;
 mod routing;
+mod saved_views;
 pub mod secrets;
 mod sessions;
 mod setup;
@@ -425,6 +426,7 @@ impl Engine {
             attempts_failed: counters.get(Counter::AttemptsFailed),
             in_flight,
             in_hand,
+            database_reads: self.inner.store.reads(),
         }
     }
 

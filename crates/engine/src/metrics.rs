@@ -48,4 +48,6 @@ pub struct Metrics {
     pub in_flight: usize,
     /// Deliveries in hand now: in flight or waiting for their turn.
     pub in_hand: usize,
+    /// Questions to the database since this process started.
+    pub database_reads: u64,
 }

@@ -2,7 +2,10 @@
 
 use std::str::FromStr;
 
-use domain::api::{ApiError, ErrorCode};
+use domain::{
+    Problems,
+    api::{ApiError, ErrorCode, MAX_SEARCH_BYTES},
+};
 
 use crate::Result;
 
@@ -20,4 +23,12 @@ pub(crate) fn limit(asked: Option<u32>) -> u32 {
 pub(crate) fn after<I: FromStr>(cursor: Option<&str>) -> Result<Option<I>> {
     let unreadable = |_| ApiError::new(ErrorCode::InvalidRequest, "The cursor is not one that this list gave out");
     cursor.map(|cursor| cursor.parse().map_err(unreadable)).transpose()
+}
+
+/// A text that payloads can be searched for.
+pub(crate) fn search(text: Option<&String>) -> Result<()> {
+    if text.is_some_and(|text| text.is_empty() || text.len() > MAX_SEARCH_BYTES) {
+        return Err(Problems::one("text", format!("The text must have 1 to {MAX_SEARCH_BYTES} bytes")).into());
+    }
+    Ok(())
 }

@@ -40,7 +40,8 @@ pub(crate) struct Sqlite {
 
 /// Runs a read: `reading!(self, db => query.fetch_all(db).await)`. The body is compiled once for each database.
 macro_rules! reading {
-    ($store:expr, $db:ident => $body:expr) => {
+    ($store:expr, $db:ident => $body:expr) => {{
+        $store.reads.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         match &$store.db {
             crate::db::Db::Sqlite(sqlite) => {
                 #[expect(clippy::allow_attributes, reason = "only some bodies name the dialect")]
@@ -57,7 +58,7 @@ macro_rules! reading {
                 $body
             }
         }
-    };
+    }};
 }
 
 /// Runs a write in a transaction: `writing!(self, conn => { …; Ok(value) })`. The body is compiled once for each

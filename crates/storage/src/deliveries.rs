@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use domain::{
     DeliveryId, EventId, OrganizationId, PublicId, Timestamp, WebhookId, WebhookState,
-    api::{Attempt, CodeClass, Delivery, DeliveryDetail, DeliveryQuery, FailureGroup, Failures, Page},
+    api::{Attempt, CodeClass, Delivery, DeliveryDetail, DeliveryQuery, FailureGroup, Failures, MOST_SEARCHED, Page},
     delivery::DeliveryState,
 };
 use sqlx::QueryBuilder;
@@ -223,6 +223,23 @@ macro_rules! push_conditions {
     };
 }
 
+/// Lets only those through whose event's payload holds a text, and bounds how many are looked at: those from `floor` on, if
+/// there are more below it.
+macro_rules! push_search {
+    ($sql:ident, $organization:expr, $text:expr, $id:expr, $floor:expr) => {
+        if let Some(text) = $text {
+            if let Some(floor) = $floor {
+                $sql.push(" and ").push($id).push(" >= ").push_bind(floor);
+            }
+            $sql.push(" and exists (select 1 from events e where e.id = d.event_id and e.organization_id = ")
+                .push_bind($organization.uuid())
+                .push(" and instr(e.body, ")
+                .push_bind(text.as_bytes())
+                .push(") > 0)");
+        }
+    };
+}
+
 /// Whether a query lets nothing through but deliveries whose last try failed.
 fn only_failures(query: &DeliveryQuery) -> bool {
     query.error.is_some()
@@ -240,30 +257,57 @@ impl Store {
         limit: u32,
     ) -> Result<Page<Delivery>> {
         let id = ordering(query.status);
+        let floor = self.search_floor(organization, query, before).await?;
         let rows: Vec<Row> = reading!(self, db => {
             let mut sql = QueryBuilder::<Dialect>::new(COLUMNS);
             sql.push(" from ").push(origin(query.status)).push_bind(organization.uuid());
             sql.push(" and ").push(id).push(" < ").push_bind(keyset::before(before));
             sql.push(condition(query.status));
             push_conditions!(sql, organization, query, id);
+            push_search!(sql, organization, query.text.as_deref(), id, floor);
             sql.push(" order by ").push(id).push(" desc limit ").push_bind(keyset::one_more(limit));
             sql.build_query_as().fetch_all(db).await
         })?;
-        keyset::page(rows, limit, |delivery: &Delivery| delivery.id.to_string())
+        let page = keyset::page(rows, limit, |delivery: &Delivery| delivery.id.to_string())?;
+        Ok(keyset::down_to(page, floor.map(DeliveryId::from_uuid)))
+    }
+
+    /// The last one whose payload is searched, if there may be more behind it.
+    async fn search_floor(
+        &self,
+        organization: OrganizationId,
+        query: &DeliveryQuery,
+        before: Option<DeliveryId>,
+    ) -> Result<Option<Uuid>> {
+        if query.text.is_none() {
+            return Ok(None);
+        }
+        let id = ordering(query.status);
+        Ok(reading!(self, db => {
+            let mut sql = QueryBuilder::<Dialect>::new("select ");
+            sql.push(id).push(" from ").push(origin(query.status)).push_bind(organization.uuid());
+            sql.push(" and ").push(id).push(" < ").push_bind(keyset::before(before));
+            sql.push(condition(query.status));
+            push_conditions!(sql, organization, query, id);
+            sql.push(" order by ").push(id).push(" desc limit 1 offset ").push_bind(i64::from(MOST_SEARCHED) - 1);
+            sql.build_query_scalar().fetch_optional(db).await
+        })?)
     }
 
     /// Deliveries whose last try failed, by webhook and reason: the newest `limit` of those that the query asks for.
     pub async fn failures(&self, organization: OrganizationId, query: &DeliveryQuery, limit: u32) -> Result<Failures> {
         let id = ordering(query.status);
+        let floor = self.search_floor(organization, query, None).await?;
         let mut rows: Vec<(Uuid, Uuid, Option<String>, String)> = reading!(self, db => {
             let mut sql = QueryBuilder::<Dialect>::new("select d.id, d.webhook_id, w.name, d.error from ");
             sql.push(origin(query.status)).push_bind(organization.uuid());
             sql.push(condition(query.status)).push(" and d.error is not null");
             push_conditions!(sql, organization, query, id);
+            push_search!(sql, organization, query.text.as_deref(), id, floor);
             sql.push(" order by ").push(id).push(" desc limit ").push_bind(keyset::one_more(limit));
             sql.build_query_as().fetch_all(db).await
         })?;
-        let more = rows.len() > limit as usize;
+        let more = rows.len() > limit as usize || floor.is_some();
         rows.truncate(limit as usize);
         let mut groups: BTreeMap<(Uuid, String), FailureGroup> = BTreeMap::new();
         for (id, webhook, name, error) in rows {

@@ -197,7 +197,7 @@ impl Store {
         let rows: Vec<ConnectionFact> = reading!(self, db => sqlx::query_as(
                 "select c.organization_id, c.integration_id, i.name, c.status, c.problem, c.client_id, c.consent_ends_at \
                  from connections c join integrations i on i.id = c.integration_id \
-                 where i.state = 'active' and (c.status in ('needs_reauth', 'misconfigured') \
+                 where i.state = 'active' and (c.status in ('needs_reauth', 'revoked', 'misconfigured') \
                  or (c.status in ('connected', 'expiring') and c.consent_ends_at < $1)) order by c.integration_id limit $2",
             )
             .bind(now.plus_ms(soon).millis())

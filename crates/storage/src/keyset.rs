@@ -35,6 +35,11 @@ pub(crate) fn page<R, T: TryFrom<R, Error = StoreError>>(
     Ok(Page { data, next_cursor })
 }
 
+/// The page of a search that went no further down than `floor`: from there it goes on.
+pub(crate) fn down_to<T, I: ToString>(page: Page<T>, floor: Option<I>) -> Page<T> {
+    Page { next_cursor: page.next_cursor.or_else(|| Some(floor?.to_string())), ..page }
+}
+
 /// Reads every row.
 pub(crate) fn all<R, T: TryFrom<R, Error = StoreError>>(rows: Vec<R>) -> Result<Vec<T>> {
     rows.into_iter().map(T::try_from).collect()

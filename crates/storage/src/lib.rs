@@ -30,6 +30,7 @@ mod organizations;
 mod replays;
 mod retention;
 mod routes;
+mod saved_views;
 mod sealed;
 pub mod seed;
 mod sessions;
@@ -70,12 +71,18 @@ pub use sources::SourceRemoval;
 pub use wake::{Listener, Wake};
 pub use webhook_secrets::{NewSecret, Rotation, StoredSecret};
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
 use db::Db;
 
 /// A database. Cheap to clone; all clones share its connections.
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Db,
+    reads: Arc<AtomicU64>,
 }
 
 impl Store {
@@ -84,7 +91,13 @@ impl Store {
     /// A SQLite file is locked for as long as the store lives: a second process is refused with
     /// [`StoreError::InUse`].
     pub async fn open(url: &str) -> Result<Self> {
-        Ok(Self { db: Db::open(url).await? })
+        Ok(Self { db: Db::open(url).await?, reads: Arc::default() })
+    }
+
+    /// How often the database was asked for something since the store was opened. Writes are not counted: they come in
+    /// batches.
+    pub fn reads(&self) -> u64 {
+        self.reads.load(Ordering::Relaxed)
     }
 
     /// Whether another process may use the same database at the same time.

@@ -6,7 +6,7 @@ use engine::Metrics;
 
 /// All figures.
 pub fn render(metrics: &Metrics) -> String {
-    let Metrics { events_accepted, attempts_succeeded, attempts_failed, in_flight, in_hand } = *metrics;
+    let Metrics { events_accepted, attempts_succeeded, attempts_failed, in_flight, in_hand, database_reads } = *metrics;
     let mut out = String::new();
     let mut family = |name: &str, kind: &str, help: &str, samples: &[(&str, u64)]| {
         // A String takes everything.
@@ -32,6 +32,7 @@ pub fn render(metrics: &Metrics) -> String {
         &[("", gauge(in_flight))],
     );
     family("signalbox_in_hand", "gauge", "Deliveries in flight or waiting in memory.", &[("", gauge(in_hand))]);
+    family("signalbox_database_reads_total", "counter", "Questions to the database.", &[("", database_reads)]);
     out
 }
 

@@ -1,6 +1,6 @@
 //! What happens to every request and every answer: an id, a log line, headers that browsers heed.
 
-use std::time::Instant;
+use std::{borrow::Cow, time::Instant};
 
 use axum::{
     extract::{Request, State},
@@ -21,6 +21,9 @@ const CROSS_ORIGIN_OPENER_POLICY: HeaderName = HeaderName::from_static("cross-or
 /// Longest id that is taken over from a caller or a proxy, in bytes.
 const MAX_ID: usize = 100;
 
+/// Paths that go on with what only its holder may know.
+const BEFORE_TOKENS: [&str; 3] = ["/connect/", "/inspect/", "/unsubscribe/"];
+
 /// Finds a request in the log.
 #[derive(Clone)]
 pub struct RequestId(pub HeaderValue);
@@ -39,7 +42,7 @@ pub async fn envelope(State(Shared { site, .. }): State<Shared>, mut request: Re
     // Not into the headers: the Inspector shows those as they came.
     request.extensions_mut().insert(RequestId(header.clone()));
     // Without the query: it may carry what is not for the log, such as the setup token.
-    let span = tracing::info_span!("request", %id, method = %request.method(), path = request.uri().path());
+    let span = tracing::info_span!("request", %id, method = %request.method(), path = &*loggable(request.uri().path()));
     let began = Instant::now();
     async move {
         let mut response = next.run(request).await;
@@ -55,6 +58,12 @@ pub async fn envelope(State(Shared { site, .. }): State<Shared>, mut request: Re
     }
     .instrument(span)
     .await
+}
+
+/// A path as it may stand in the log: without tokens.
+fn loggable(path: &str) -> Cow<'_, str> {
+    let before = BEFORE_TOKENS.into_iter().find(|before| path.starts_with(before));
+    before.map_or(Cow::Borrowed(path), |before| Cow::Owned(format!("{before}…")))
 }
 
 /// An id that can be shown in a page and a log as it is.

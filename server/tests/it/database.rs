@@ -59,7 +59,8 @@ impl Drop for Database {
     }
 }
 
-fn psql(url: &str, statement: &str) {
+/// Lets PostgreSQL do something beside the servers.
+pub(crate) fn psql(url: &str, statement: &str) {
     let output =
         Command::new("psql").args(["--no-psqlrc", "--quiet", "--dbname", url, "--command", statement]).output();
     let output = output.expect("psql comes with PostgreSQL");

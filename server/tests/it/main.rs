@@ -28,8 +28,10 @@ mod openapi;
 mod operations;
 mod outside;
 mod process;
+mod queries;
 mod receiver;
 mod receivers;
+mod secrets;
 mod torture;
 mod webhooks;
 

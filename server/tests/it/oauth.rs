@@ -18,6 +18,7 @@ on_each_database!(
     tokens_are_refreshed_once,
     failures_leave_what_works,
     a_lost_answer_is_called_so,
+    answers_that_are_none_spend_the_token,
     disconnecting_ends_the_access,
     secrets_stay_inside,
 );
@@ -48,7 +49,7 @@ async fn token(app: &App, id: &str) -> Value {
 }
 
 async fn an_account_is_connected(app: &App) {
-    let mut provider = OauthServer::start(app, json!({})).await;
+    let mut provider = OauthServer::start(&app.url, json!({})).await;
     let id = provider.integration(app).await;
     let before = connection(app, &id).await;
     assert_eq!(before["status"], "not_connected");
@@ -113,7 +114,7 @@ async fn an_account_is_connected(app: &App) {
 }
 
 async fn what_a_browser_brings_back_must_be_its_own(app: &App) {
-    let provider = OauthServer::start(app, json!({})).await;
+    let provider = OauthServer::start(&app.url, json!({})).await;
     let id = provider.integration(app).await;
     let session = app.sign_in(Role::Admin).await;
     let owner = app.sign_in(Role::Owner).await;
@@ -167,7 +168,7 @@ fn encoded(text: &str) -> String {
 }
 
 async fn what_providers_refuse_is_explained(app: &App) {
-    let mut provider = OauthServer::start(app, json!({})).await;
+    let mut provider = OauthServer::start(&app.url, json!({})).await;
     let id = provider.integration(app).await;
     let session = app.sign_in(Role::Admin).await;
     let mut browser = begin(app, &id, &session, json!({})).await;
@@ -207,7 +208,8 @@ async fn what_providers_refuse_is_explained(app: &App) {
     let mut other = draft("right-secret");
     other["provider"] = json!("custom_oauth");
     drop(provider.tokens().await);
-    let elsewhere = OauthServer::start(app, json!({"redirect_uris": ["https://elsewhere.example/callback"]})).await;
+    let elsewhere =
+        OauthServer::start(&app.url, json!({"redirect_uris": ["https://elsewhere.example/callback"]})).await;
     other["config"]["issuer"] = json!(elsewhere.url);
     app.put(format!("/api/v1/integrations/{id}"), other).expect(200).await;
     let path = format!("/api/v1/integrations/{id}/oauth/authorize");
@@ -227,7 +229,7 @@ async fn what_providers_refuse_is_explained(app: &App) {
 }
 
 async fn a_link_lets_a_colleague_connect(app: &App) {
-    let provider = OauthServer::start(app, json!({})).await;
+    let provider = OauthServer::start(&app.url, json!({})).await;
     let id = provider.integration(app).await;
     let made = app.post(format!("/api/v1/integrations/{id}/oauth/links"), json!({})).expect(200).await;
     let link = text(&made["authorization_url"]);
@@ -256,7 +258,7 @@ async fn a_link_lets_a_colleague_connect(app: &App) {
 
 async fn tokens_are_refreshed_once(app: &App) {
     // A token of two seconds is due after one: the callers of every round need a new one, and so does the worker.
-    let mut provider = OauthServer::start(app, json!({"access_s": 2})).await;
+    let mut provider = OauthServer::start(&app.url, json!({"access_s": 2})).await;
     let id = provider.connected(app).await;
     let first = generation(app, &id).await;
     drop(provider.tokens().await);
@@ -298,7 +300,7 @@ pub(crate) async fn refreshed_once_each(app: &App, provider: &mut OauthServer, i
 }
 
 async fn failures_leave_what_works(app: &App) {
-    let mut provider = OauthServer::start(app, json!({})).await;
+    let mut provider = OauthServer::start(&app.url, json!({})).await;
     let id = provider.connected(app).await;
     let path = format!("/api/v1/integrations/{id}/oauth/refresh");
     let before = token(app, &id).await;
@@ -333,14 +335,14 @@ async fn failures_leave_what_works(app: &App) {
         assert_eq!(connection["status"], "connected");
     } else {
         // The provider ended the whole grant with its access token.
-        assert_eq!(connection["status"], "needs_reauth", "{connection}");
+        assert_eq!(connection["status"], "revoked", "{connection}");
         assert_eq!(connection["problem"], "Please reconnect your Custom OAuth 2.0 account");
         assert_eq!(check["message"], "Please reconnect your Custom OAuth 2.0 account");
     }
 }
 
 async fn a_lost_answer_is_called_so(app: &App) {
-    let mut provider = OauthServer::start(app, json!({})).await;
+    let mut provider = OauthServer::start(&app.url, json!({})).await;
     let id = provider.connected(app).await;
     let path = format!("/api/v1/integrations/{id}/oauth/refresh");
     provider.change(&json!({"drop": true})).await;
@@ -378,8 +380,34 @@ async fn a_lost_answer_is_called_so(app: &App) {
     }
 }
 
+/// A provider that answers with what is no JSON, or after the deadline, may have done what it was asked: nobody presents the
+/// refresh token again while the access lives, but for a person who insists.
+async fn answers_that_are_none_spend_the_token(app: &App) {
+    let mut provider = OauthServer::start(&app.url, json!({})).await;
+    for change in [json!({"garbage": true}), json!({"garbage": false, "hold": true})] {
+        let id = provider.connected(app).await;
+        let before = token(app, &id).await;
+        drop(provider.tokens().await);
+        provider.change(&change).await;
+        app.post(format!("/api/v1/integrations/{id}/oauth/refresh"), json!({})).refused(503).await;
+        provider.change(&json!({"hold": false, "garbage": false})).await;
+        let done = match provider.tokens().await.pop() {
+            Some(done) => done,
+            None => provider.says("token").await,
+        };
+        assert_eq!(done["status"], 200, "{change}: it was done");
+        let after = connection(app, &id).await;
+        assert_eq!((&after["status"], &after["last_refresh"]["ok"]), (&json!("connected"), &Value::Null), "{change}");
+        let (next, end) = (after["next_refresh_at"].as_str().unwrap(), after["expires_at"].as_str().unwrap());
+        let (next, end) = (domain::Timestamp::parse(next).unwrap(), domain::Timestamp::parse(end).unwrap());
+        assert!(next >= end.plus_ms(-domain::LEAST_LEFT_MS), "{change}: {next} {end}");
+        assert_eq!(token(app, &id).await["access_token"], before["access_token"]);
+        app.delete(format!("/api/v1/integrations/{id}")).expect(204).await;
+    }
+}
+
 async fn disconnecting_ends_the_access(app: &App) {
-    let provider = OauthServer::start(app, json!({})).await;
+    let provider = OauthServer::start(&app.url, json!({})).await;
     let id = provider.connected(app).await;
     let access = text(&token(app, &id).await["access_token"]);
     let lives = async || {
@@ -399,7 +427,7 @@ async fn disconnecting_ends_the_access(app: &App) {
 
 /// Neither the client's secret nor any token is in what the server answers or keeps in the clear.
 async fn secrets_stay_inside(app: &App) {
-    let provider = OauthServer::start(app, json!({})).await;
+    let provider = OauthServer::start(&app.url, json!({})).await;
     let id = provider.connected(app).await;
     let access = text(&token(app, &id).await["access_token"]);
     let session = app.sign_in(Role::Owner).await;

@@ -106,6 +106,16 @@ impl Process {
         while self.log.try_recv().is_ok() {}
     }
 
+    /// What it logged since it was last asked for anything, until it ended by itself or by a signal.
+    pub(crate) async fn rest_of_log(&mut self) -> String {
+        let mut log = String::new();
+        while let Some(line) = self.log.recv().await {
+            log.push_str(&line);
+            log.push('\n');
+        }
+        log
+    }
+
     pub(crate) async fn ends_well(mut self) {
         let status = tokio::time::timeout(PATIENCE, self.child.wait()).await.expect("it does not end").unwrap();
         assert!(status.success(), "{status}");

@@ -26,6 +26,7 @@ use crate::{
         icon::icon,
         loaded::loaded,
         pager::pager,
+        saved_views::views,
         status::count,
         toast::Toasts,
     },
@@ -50,6 +51,8 @@ struct Page {
     new: RwSignal<BTreeSet<DeliveryId>>,
     /// Grows when the list is to be fetched again.
     refresh: RwSignal<u32>,
+    /// The row that has the focus, or had it when it went.
+    row: StoredValue<Option<usize>>,
 }
 
 /// The queue.
@@ -68,6 +71,7 @@ pub fn DeadLetters() -> AnyView {
         everything: RwSignal::new(false),
         new: RwSignal::default(),
         refresh: RwSignal::new(0),
+        row: StoredValue::new(None),
     };
     let moved = live.ticks(LiveEvent::moves_dead_letters);
     live.on_event(move |event| {
@@ -103,6 +107,7 @@ pub fn DeadLetters() -> AnyView {
                 </a>
             </div>
             {loaded(choices, move |choices| filter_bar(filters, choices, filters::read))}
+            {views("/dead-letters", filters)}
             <FormProblem refusal=Refusal::of(page.act) />
             <FormProblem refusal=Refusal::of(page.restore) />
             {move || cleared().map(|ids| take_back(&ids, page.restore))}

@@ -10,6 +10,7 @@ use crate::{
         icon::icon,
         status::{count, status_line},
     },
+    keyboard::{focused_row, refocus_row, shortcut},
     time::{Clock, Time},
 };
 
@@ -44,10 +45,16 @@ pub fn table(letters: Vec<DeadLetter>, matching: Option<i64>, acts: bool, page: 
     };
     let back = page.filters.get_untracked().path();
     let rows = RwSignal::new(letters);
+    // Whoever works through the queue by keys goes on with the row that took the place of the one that left.
+    Effect::new(move |_| {
+        if let Some(index) = page.row.get_value() {
+            _ = request_animation_frame(move || refocus_row(index));
+        }
+    });
     view! {
         <ActionForm action=act>
             <input type="hidden" name="back" value=back />
-            <div class="table-wrap">
+            <div class="table-wrap" on:focusin=move |_| page.row.set_value(focused_row())>
                 <table class="table">
                     <caption class="sr-only">"Dead letters"</caption>
                     <thead>
@@ -153,14 +160,14 @@ fn row(letter: &DeadLetter, acts: bool, page: Page) -> AnyView {
         let now = clock.now()?;
         Some((now.since_ms(died_at) * 100 / kept).clamp(0, 100).to_string())
     };
-    let act = |verb: &'static str, label: &'static str, shortcut: Option<&'static str>| {
+    let act = |verb: &'static str, label: &'static str, key: Option<&'static str>| {
         view! {
             <button
                 class="btn btn-sm btn-ghost"
                 name="one"
                 value=format!("{verb} {id}")
                 aria-label=format!("{label} {id}")
-                aria-keyshortcuts=shortcut
+                aria-keyshortcuts=key.map(shortcut)
             >
                 {label}
             </button>
@@ -178,7 +185,7 @@ fn row(letter: &DeadLetter, acts: bool, page: Page) -> AnyView {
                                 name="ids[]"
                                 value=id.clone()
                                 aria-label=format!("Select {id}")
-                                aria-keyshortcuts="x"
+                                aria-keyshortcuts=shortcut("x")
                                 prop:checked=move || chosen.read().contains(&key)
                                 on:change=choose
                             />

@@ -11,6 +11,7 @@ use crate::{
         icon::icon,
     },
     json_text,
+    keyboard::shortcut,
 };
 
 /// The editor; nothing when the payload is not kept any more.
@@ -30,7 +31,7 @@ pub fn editor(detail: &DeliveryDetail, edit: ServerAction<ResendEdited>) -> Opti
     let id = detail.delivery.id.to_string();
     let view = view! {
         <details class="card more" open=refusal.is_refused()>
-            <summary aria-keyshortcuts="e">"Edit and resend"</summary>
+            <summary aria-keyshortcuts=shortcut("e")>"Edit and resend"</summary>
             <ActionForm action=edit attr:class="form" attr:novalidate=true on:submit:capture=check>
                 <FormProblem refusal />
                 <input type="hidden" name="id" value=id />

@@ -19,11 +19,12 @@ use crate::{
     },
     components::{
         delivery_table::{Arrival, DeliveryTable},
-        filters::{Field, Filters, Input, filter_bar, known, moment, word},
+        filters::{Field, Filters, Input, filter_bar, known, moment, not_among, word},
         heading::Heading,
         icon::icon,
         loaded::loaded,
         pager::pager,
+        saved_views::views,
         status::{count, thousands},
     },
     live::Live,
@@ -45,6 +46,7 @@ const FIELDS: &[Field] = &[
     Field { name: "from", title: "from", read: moment, input: Input::Moment },
     Field { name: "to", title: "to", read: moment, input: Input::Moment },
     Field { name: "id", title: "id", read: delivery_or_event, input: Input::Text("dlv_… or evt_…") },
+    Field { name: "text", title: "payload", read: word, input: Input::Text("Text in the payload") },
     Field { name: "view", title: "view", read: view_name, input: Input::View },
 ];
 
@@ -74,6 +76,7 @@ fn query(filters: &Filters) -> DeliveryQuery {
         range: filters.parsed("range"),
         from: filters.moment("from"),
         to: filters.moment("to"),
+        text: filters.get("text").map(str::to_owned),
         limit: Some(50),
         cursor: filters.cursor.clone(),
     }
@@ -127,6 +130,7 @@ pub fn Deliveries() -> AnyView {
                 {export("ndjson", "NDJSON", filters)}
             </div>
             {loaded(choices, move |choices| filter_bar(filters, choices, read))}
+            {views(PATH, filters)}
             <nav class="tabs" aria-label="View">{tab("List", "")} {tab("Failures by cause", FAILURES)}</nav>
             {move || {
                 if is_grouped.get() {
@@ -164,6 +168,7 @@ fn export(format: &'static str, label: &'static str, filters: Memo<Filters>) -> 
 fn rows(page: Page<Delivery>, filters: &Filters) -> AnyView {
     let is_filtered = filters.is_filtered();
     let is_later_page = filters.cursor.is_some();
+    let has_more = page.next_cursor.is_some();
     view! {
         <DeliveryTable
             caption="Deliveries"
@@ -171,7 +176,7 @@ fn rows(page: Page<Delivery>, filters: &Filters) -> AnyView {
             query=query(filters)
             arrival=if is_later_page { Arrival::Ignored } else { Arrival::Waits }
             with_webhook=true
-            empty=move || nothing(is_filtered)
+            empty=move || nothing(is_filtered, has_more)
         />
         {pager(&filters.path(), is_later_page, page.next_cursor.as_deref())}
     }
@@ -225,11 +230,12 @@ fn groups(Failures { data, more }: Failures, filters: &Filters) -> AnyView {
     .into_any()
 }
 
-fn nothing(is_filtered: bool) -> AnyView {
+/// `has_more`: a search looks at so many payloads for a page, and may find nothing in them.
+fn nothing(is_filtered: bool, has_more: bool) -> AnyView {
     if is_filtered {
         view! {
             <p class="empty">
-                "No delivery fits the filters. " <a class="link" href="/deliveries">
+                {if has_more { not_among("delivery") } else { "No delivery fits the filters.".to_owned() }} " " <a class="link" href="/deliveries">
                     "Show all"
                 </a>
             </p>

@@ -27,6 +27,7 @@ use crate::{
         status::delivery_status,
         toast::Toasts,
     },
+    keyboard::shortcut,
     live::Live,
     session::may,
     time::Time,
@@ -92,7 +93,7 @@ fn page(detail: &DeliveryDetail, replay: ServerAction<ReplayDelivery>, edit: Ser
                         view! {
                             <ActionForm action=replay>
                                 <input type="hidden" name="id" value=id />
-                                <button class="btn btn-primary" disabled=pending aria-keyshortcuts="r" title="Replay (r)">
+                                <button class="btn btn-primary" disabled=pending aria-keyshortcuts=shortcut("r") title=format!("Replay ({})", shortcut("r"))>
                                     {icon("replay")}
                                     "Replay"
                                 </button>

@@ -23,6 +23,7 @@ use crate::{
         status::{Tone, status},
         toast::Toasts,
     },
+    keyboard::shortcut,
     live::Live,
     session::may,
     time::Time,
@@ -108,7 +109,7 @@ fn adding(add: ServerAction<Suppress>) -> AnyView {
     let pending = add.pending();
     view! {
         <details class="confirm confirm-right" open=refusal.is_refused()>
-            <summary class="btn btn-primary" aria-keyshortcuts="n">
+            <summary class="btn btn-primary" aria-keyshortcuts=shortcut("n")>
                 {icon("plus")}
                 "Suppress Address"
             </summary>

@@ -20,6 +20,7 @@ use crate::{
         problem::problem_page,
         toast::Toasts,
     },
+    keyboard::shortcut,
     session::may,
     time::Time,
 };
@@ -37,7 +38,7 @@ pub fn Templates() -> AnyView {
                 {may(Permission::WriteIntegrations)
                     .then(|| {
                         view! {
-                            <a class="btn btn-primary" href="/emails/templates/new" aria-keyshortcuts="n">
+                            <a class="btn btn-primary" href="/emails/templates/new" aria-keyshortcuts=shortcut("n")>
                                 {icon("plus")}
                                 "New Template"
                             </a>

@@ -14,12 +14,14 @@ use crate::{
     calls::{events::list_events, filters::filter_choices, inspector::inspector_url},
     components::{
         copy::CopyButton,
-        filters::{Field, Filters, Input, filter_bar, known, moment, word},
+        filters::{Field, Filters, Input, filter_bar, known, moment, not_among, word},
         heading::Heading,
         icon::icon,
         loaded::loaded,
         pager::pager,
+        saved_views::views,
     },
+    keyboard::shortcut,
     live::Live,
     pages::overview::publish_command,
     time::Time,
@@ -32,6 +34,7 @@ const FIELDS: &[Field] = &[
     Field { name: "from", title: "from", read: moment, input: Input::Moment },
     Field { name: "to", title: "to", read: moment, input: Input::Moment },
     Field { name: "id", title: "id", read: known::<EventId>, input: Input::Text("evt_…") },
+    Field { name: "text", title: "payload", read: word, input: Input::Text("Text in the payload") },
 ];
 
 fn read(get: &dyn Fn(&str) -> Option<String>) -> Filters {
@@ -47,6 +50,7 @@ fn query(filters: &Filters) -> EventQuery {
         range: filters.parsed("range"),
         from: filters.moment("from"),
         to: filters.moment("to"),
+        text: filters.get("text").map(str::to_owned),
         limit: Some(50),
         cursor: filters.cursor.clone(),
     }
@@ -72,7 +76,7 @@ pub fn Events() -> AnyView {
             return loaded(inspector, |inspector| nothing_yet(&inspector));
         }
         view! {
-            {table(page.data)}
+            {table(page.data, page.next_cursor.is_some())}
             {pager(&filters.path(), is_later_page, page.next_cursor.as_deref())}
         }
         .into_any()
@@ -84,8 +88,8 @@ pub fn Events() -> AnyView {
                 <button
                     type="button"
                     class="btn needs-js"
-                    aria-keyshortcuts="r"
-                    title="Refresh (r)"
+                    aria-keyshortcuts=shortcut("r")
+                    title=format!("Refresh ({})", shortcut("r"))
                     on:click=move |_| again.update(|times| *times += 1)
                 >
                     {icon("retry")}
@@ -93,17 +97,19 @@ pub fn Events() -> AnyView {
                 </button>
             </div>
             {loaded(choices, move |choices| filter_bar(filters, choices, read))}
+            {views("/events", filters)}
             {loaded(events, show)}
         </div>
     }
     .into_any()
 }
 
-fn table(events: Vec<EventSummary>) -> AnyView {
+/// `has_more`: a search looks at so many payloads for a page, and may find nothing in them.
+fn table(events: Vec<EventSummary>, has_more: bool) -> AnyView {
     if events.is_empty() {
         return view! {
             <p class="empty">
-                "No event fits the filters. " <a class="link" href="/events">
+                {if has_more { not_among("event") } else { "No event fits the filters.".to_owned() }} " " <a class="link" href="/events">
                     "Show all"
                 </a>
             </p>

@@ -24,6 +24,7 @@ use crate::{
         status::{Tone, count, status},
         toast::Toasts,
     },
+    keyboard::shortcut,
     live::{Live, after},
     session::may,
     time::Time,
@@ -77,7 +78,7 @@ pub fn Integrations() -> AnyView {
                         .then(|| {
                             view! {
                                 <ActionForm action=all>
-                                    <button class="btn" disabled=move || pending.get() aria-keyshortcuts="r">
+                                    <button class="btn" disabled=move || pending.get() aria-keyshortcuts=shortcut("r")>
                                         {icon("retry")}
                                         "Health Check All"
                                     </button>
@@ -91,7 +92,7 @@ pub fn Integrations() -> AnyView {
                     {may(Permission::WriteIntegrations)
                         .then(|| {
                             view! {
-                                <a class="btn btn-primary" href="/integrations/new" aria-keyshortcuts="n">
+                                <a class="btn btn-primary" href="/integrations/new" aria-keyshortcuts=shortcut("n")>
                                     {icon("plus")}
                                     "Add Integration"
                                 </a>
@@ -120,7 +121,7 @@ pub fn Integrations() -> AnyView {
                         type="search"
                         name="q"
                         aria-label="Search integrations"
-                        aria-keyshortcuts="/"
+                        aria-keyshortcuts=shortcut("/")
                         placeholder="Search by name, type or provider"
                         value=typed
                         on:input:target=move |event| {

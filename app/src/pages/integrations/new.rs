@@ -10,6 +10,7 @@ use crate::{
         IntegrationForm, ProviderChoice, ProviderScreen, SaveIntegration, list_providers, show_provider,
     },
     components::{heading::Heading, icon::icon, loaded::loaded},
+    keyboard::shortcut,
 };
 
 /// Choosing and configuring.
@@ -93,7 +94,7 @@ fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
                 <input
                     type="search"
                     aria-label="Search providers"
-                    aria-keyshortcuts="/"
+                    aria-keyshortcuts=shortcut("/")
                     placeholder="Search providers"
                     on:input:target=move |event| search.set(event.target().value())
                 />

@@ -27,6 +27,7 @@ use crate::{
         loaded::loaded,
         status::{count, thousands},
     },
+    keyboard::shortcut,
     live::Live,
     pages::webhooks::report_state,
 };
@@ -75,7 +76,7 @@ pub fn Overview() -> AnyView {
         <div class="page">
             <div class="page-head">
                 <Heading text="Overview" />
-                <a class="btn btn-primary" href="/webhooks/new" aria-keyshortcuts="n">
+                <a class="btn btn-primary" href="/webhooks/new" aria-keyshortcuts=shortcut("n")>
                     {icon("plus")}
                     "New Webhook"
                 </a>

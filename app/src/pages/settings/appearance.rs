@@ -1,10 +1,15 @@
-//! Theme, density, and the switch for single-key shortcuts.
+//! Theme, density, and single-key shortcuts: whether there are any, and which.
 
 use leptos::prelude::*;
 
 use crate::{
-    calls::preferences::SavePreferences,
-    components::{field::SelectField, frame::apply_saved, toast::Toasts},
+    calls::preferences::{SaveKeys, SavePreferences},
+    components::{
+        field::{FieldError, FormProblem, Refusal, SelectField},
+        frame::apply_saved,
+        toast::Toasts,
+    },
+    keymap::names,
     preferences::Preferences,
 };
 
@@ -48,7 +53,66 @@ pub fn section(save: ServerAction<SavePreferences>) -> AnyView {
                     <button class="btn btn-primary">"Save"</button>
                 </div>
             </ActionForm>
+            {keys()}
         </section>
+    }
+    .into_any()
+}
+
+/// The keys, one by one.
+fn keys() -> AnyView {
+    let save = ServerAction::<SaveKeys>::new();
+    let toasts: Toasts = expect_context();
+    Effect::new(move |_| {
+        if let Some(Ok(preferences)) = &*save.value().read() {
+            preferences.apply();
+            toasts.say("Saved. Pages show the new keys as you open them.");
+        }
+    });
+    let refusal = Refusal::of(save);
+    let keymap = Preferences::current().keymap;
+    let field = move |(name, title): (String, &'static str)| {
+        let place = name.strip_prefix('g').filter(|key| !key.is_empty());
+        let own = place.map_or_else(|| keymap.control(&name), |key| keymap.place(key));
+        let label = place.map_or_else(|| title.to_owned(), |_| format!("Go to {title}"));
+        let id = format!("key-{name}");
+        let described = format!("{name}-error");
+        let refused = name.clone();
+        view! {
+            <div class="field">
+                <label class="field-label" for=id.clone()>
+                    {place.map(|_| view! { <kbd>"g"</kbd> " " })}
+                    {label}
+                </label>
+                <input
+                    class="input mono"
+                    id=id
+                    name=format!("own[{name}]")
+                    value=own
+                    maxlength="1"
+                    autocomplete="off"
+                    autocapitalize="off"
+                    spellcheck="false"
+                    aria-invalid=move || refusal.field(&refused).map(|_| "true")
+                    aria-describedby=described
+                />
+                <FieldError refusal name />
+            </div>
+        }
+    };
+    let fields = names().map(field).collect_view();
+    view! {
+        <details class="more" open=refusal.is_refused()>
+            <summary>"Change single keys"</summary>
+            <ActionForm action=save attr:class="card form" attr:novalidate=true>
+                <FormProblem refusal />
+                <p class="muted">"A letter, a digit or /. Empty: as it was at first."</p>
+                <div class="form-columns key-fields">{fields}</div>
+                <div class="form-foot">
+                    <button class="btn btn-primary">"Save keys"</button>
+                </div>
+            </ActionForm>
+        </details>
     }
     .into_any()
 }

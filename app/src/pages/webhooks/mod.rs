@@ -23,6 +23,7 @@ use crate::{
         status::{count, webhook_status},
         toast::Toasts,
     },
+    keyboard::shortcut,
     live::Live,
     pages::overview::success_rate,
     session::may,
@@ -46,7 +47,7 @@ pub fn Webhooks() -> AnyView {
                 {may(Permission::WriteWebhooks)
                     .then(|| {
                         view! {
-                            <a class="btn btn-primary" href="/webhooks/new" aria-keyshortcuts="n" title="New webhook (n)">
+                            <a class="btn btn-primary" href="/webhooks/new" aria-keyshortcuts=shortcut("n") title=format!("New webhook ({})", shortcut("n"))>
                                 {icon("plus")}
                                 "New Webhook"
                             </a>
@@ -60,7 +61,7 @@ pub fn Webhooks() -> AnyView {
                         type="search"
                         name="q"
                         aria-label="Search webhooks"
-                        aria-keyshortcuts="/"
+                        aria-keyshortcuts=shortcut("/")
                         placeholder="Search by name, URL or event"
                         value=typed
                         on:input:target=move |event| {

@@ -12,6 +12,7 @@ mod inspector;
 mod integrations;
 mod jobs;
 mod oauth;
+mod saved_views;
 mod signature;
 mod views;
 
@@ -40,10 +41,11 @@ pub use oauth::{
     Authorization, AuthorizationRequest, Calendar, ConnectionToken, Disconnected, OauthConnection, PermissionMark,
     Refresh, SyncSettings,
 };
+pub use saved_views::{MAX_SAVED_VIEWS, SavedView};
 pub use signature::{SignatureFinding, SignatureQuestion, SignatureScheme, SignatureSlip, SignedWith};
 pub use views::{
     Accepted, ApiKey, ApiKeyDraft, Attempt, AttemptTiming, AuditEntry, CreatedApiKey, CreatedWebhook, Delivery,
     DeliveryDetail, DeliveryKind, DeliveryQuery, Event, EventDraft, EventQuery, EventSummary, EventTypeDraft, Header,
-    InspectorRequest, Member, MemberDraft, Page, ReceivedSignature, RetryPreview, RotatedSecret, Source, SourceDraft,
-    Test, Webhook,
+    InspectorRequest, MAX_SEARCH_BYTES, MOST_SEARCHED, Member, MemberDraft, Page, ReceivedSignature, RetryPreview,
+    RotatedSecret, Source, SourceDraft, Test, Webhook,
 };

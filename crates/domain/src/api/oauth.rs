@@ -1,5 +1,7 @@
 //! Connections as they are read, and what is asked of them.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use crate::{ConnectionStatus, RefreshFault, Revocation, Timestamp};
@@ -82,7 +84,7 @@ pub struct Refresh {
 #[serde(default, deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct SyncSettings {
-    /// Whether interviews are written into the calendar.
+    /// Whether the programs that use the connection write interviews into the calendar.
     pub auto_sync: bool,
     /// The id of the calendar; none: the account's own choice.
     pub calendar: Option<String>,
@@ -138,4 +140,13 @@ pub struct ConnectionToken {
     pub token_type: String,
     /// When it ends. At least a minute is left, or half its life if that is shorter.
     pub expires_at: Timestamp,
+    /// Whose account it is: "john@company.com".
+    pub account: Option<String>,
+    /// What the account has granted.
+    pub scopes: Vec<String>,
+    /// What the provider said beside the tokens and a program needs, by the provider's names: `instance_url` of Salesforce,
+    /// the address of the account's API.
+    pub provider_data: BTreeMap<String, String>,
+    /// What an administrator wants done with the account.
+    pub sync: SyncSettings,
 }

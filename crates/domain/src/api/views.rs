@@ -331,6 +331,11 @@ pub struct DeliveryDetail {
     pub attempts_made: Vec<Attempt>,
 }
 
+/// Most bytes of a text that payloads are searched for.
+pub const MAX_SEARCH_BYTES: usize = 200;
+/// Most payloads that are searched for one page: what a search costs has a bound, however much is stored.
+pub const MOST_SEARCHED: u32 = 10_000;
+
 /// Which deliveries are listed. All conditions must hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
@@ -361,6 +366,9 @@ pub struct DeliveryQuery {
     pub from: Option<Timestamp>,
     /// Created before (RFC 3339).
     pub to: Option<Timestamp>,
+    /// Whose event's payload holds this text, exactly as it stands there; at most [`MAX_SEARCH_BYTES`]. Each page looks at the
+    /// next [`MOST_SEARCHED`] that fit everything else; it may be empty and still have a `next_cursor`.
+    pub text: Option<String>,
     /// Rows per page, 1–200; 50 when not given.
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.
@@ -368,7 +376,7 @@ pub struct DeliveryQuery {
 }
 
 impl DeliveryQuery {
-    /// Whether `delivery`, which is new, would be listed. Of what source its event is cannot be seen in it.
+    /// Whether `delivery`, which is new, would be listed. Its event's source and payload cannot be seen in it.
     pub fn holds(&self, delivery: &Delivery) -> bool {
         self.webhook_id.is_none_or(|id| id == delivery.webhook_id)
             && self.event_id.is_none_or(|id| id == delivery.event_id)
@@ -376,6 +384,7 @@ impl DeliveryQuery {
             && self.event.as_ref().is_none_or(|event| *event == delivery.event)
             && self.id.is_none_or(|id| id == delivery.id)
             && self.source_id.is_none()
+            && self.text.is_none()
             && self.code.is_none_or(|code| code.holds(delivery))
             && self.error.is_none_or(|error| Some(error) == delivery.error)
             && self.from.is_none_or(|from| delivery.created_at >= from)
@@ -562,6 +571,8 @@ pub struct EventQuery {
     pub from: Option<Timestamp>,
     /// Accepted before (RFC 3339).
     pub to: Option<Timestamp>,
+    /// Whose payload holds this text, as for deliveries.
+    pub text: Option<String>,
     /// Rows per page, 1–200; 50 when not given.
     pub limit: Option<u32>,
     /// `next_cursor` of the page before.

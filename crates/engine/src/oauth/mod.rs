@@ -82,21 +82,21 @@ impl Engine {
             .collect();
         let soon = domain::CONSENT_WARNINGS_DAYS.into_iter().max().unwrap_or_default() * 86_400_000;
         let ends_soon = connection.consent_ends_at.is_some_and(|end| end.since_ms(self.now()) < soon);
+        let is_over = connection.status.is_usable() && connection.expires_at.is_some_and(|end| end <= self.now());
         let status = match connection.status {
-            // Nothing refreshes it and its time is over.
-            status
-                if status.is_usable()
-                    && connection.refresh_token.is_none()
-                    && connection.expires_at.is_some_and(|end| end <= self.now()) =>
-            {
-                ConnectionStatus::NeedsReauth
+            // Nothing refreshes it.
+            _ if is_over && connection.refresh_token.is_none() => ConnectionStatus::NeedsReauth,
+            ConnectionStatus::Connected if ends_soon || (is_over && connection.failures > 0) => {
+                ConnectionStatus::Expiring
             }
-            ConnectionStatus::Connected if ends_soon => ConnectionStatus::Expiring,
             status => status,
         };
         let problem = connection.problem.or_else(|| match status {
             // The words of UC §16.
             ConnectionStatus::NeedsReauth => Some(format!("Please reconnect your {} account", provider.name)),
+            _ if is_over && connection.failures > 0 => {
+                Some(format!("{} has not renewed the access, which has ended. It is tried again.", provider.name))
+            }
             _ => None,
         });
         OauthConnection {
@@ -168,6 +168,7 @@ impl Engine {
     pub async fn connection_token(&self, actor: &Actor, id: IntegrationId) -> Result<ConnectionToken> {
         actor.require(Permission::UseConnections)?;
         let (row, provider) = self.oauth_integration(actor, id).await?;
+        let kept = self.inner.providers.oauth(&provider.id).map_or(&[][..], |oauth| &oauth.keep);
         let access = self.inner.access(&row, None).await.map_err(|no| no.told(&provider.name))?;
         let audit = self.audit_entry(actor, "connection.token", &id, &["access_token"]);
         self.inner.store.record(actor.organization, audit).await.map_err(refused)?;
@@ -175,6 +176,10 @@ impl Engine {
             access_token: access.token.expose().to_owned(),
             token_type: "Bearer".to_owned(),
             expires_at: access.expires_at,
+            account: access.connection.account_name,
+            scopes: access.connection.granted,
+            provider_data: access.connection.known.into_iter().filter(|(name, _)| kept.contains(name)).collect(),
+            sync: access.connection.sync,
         })
     }
 

@@ -61,6 +61,7 @@ impl Received {
 /// A receiver: scripted answers first, then 200 for ever.
 pub struct Receiver {
     pub address: SocketAddr,
+    script: Arc<Mutex<VecDeque<Reply>>>,
     received: mpsc::UnboundedReceiver<Received>,
 }
 
@@ -70,12 +71,18 @@ impl Receiver {
         let address = listener.local_addr().unwrap();
         let script: Arc<Mutex<VecDeque<Reply>>> = Arc::new(Mutex::new(script.into_iter().collect()));
         let (sender, received) = mpsc::unbounded_channel();
+        let read = Arc::clone(&script);
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(serve(stream, Arc::clone(&script), sender.clone()));
+                tokio::spawn(serve(stream, Arc::clone(&read), sender.clone()));
             }
         });
-        Self { address, received }
+        Self { address, script, received }
+    }
+
+    /// Adds to the script.
+    pub fn then(&self, reply: Reply) {
+        self.script.lock().unwrap().push_back(reply);
     }
 
     pub fn url(&self) -> String {
@@ -145,6 +152,7 @@ pub struct World {
     pub actor: Actor,
     pub clock: Arc<ManualClock>,
     pub folder: Arc<TempDir>,
+    store: Store,
 }
 
 pub const START: Timestamp = Timestamp::from_millis(1_790_000_000_000);
@@ -157,6 +165,15 @@ impl World {
     /// Another process on the same data.
     pub async fn in_folder(folder: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {
         let store = Store::open(&format!("sqlite://{}", folder.path().join("world.db").display())).await.unwrap();
+        Self::on(store, folder, clock).await
+    }
+
+    /// Another node on the same data, by a clock of its own.
+    pub async fn beside(&self, clock: ManualClock) -> Self {
+        Self::on(self.store.clone(), Arc::clone(&self.folder), Arc::new(clock)).await
+    }
+
+    async fn on(store: Store, folder: Arc<TempDir>, clock: Arc<ManualClock>) -> Self {
         // Another sequence than the one before, as another process has.
         let entropy = SeededEntropy::new(u64::try_from(clock.now().millis()).unwrap());
         let config = EngineConfig {
@@ -175,11 +192,11 @@ impl World {
             queue: 256,
             queue_bytes: 1 << 20,
         };
-        let engine = Engine::start(store, config, clock.clone(), Arc::new(entropy)).await.unwrap();
+        let engine = Engine::start(store.clone(), config, clock.clone(), Arc::new(entropy)).await.unwrap();
         let key = Secret::new("a-bootstrap-key-of-more-than-32-characters");
         engine.bootstrap(Bootstrap { owner: None, api_key: Some(key) }).await.unwrap();
         let actor = engine.operator().await.unwrap().unwrap();
-        Self { engine, actor, clock, folder }
+        Self { engine, actor, clock, folder, store }
     }
 
     /// Stops as an operator would.

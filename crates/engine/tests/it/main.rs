@@ -9,6 +9,7 @@ mod harness;
 mod health;
 mod hostile;
 mod lifecycle;
+mod oauth;
 mod pace;
 mod replays;
 mod retention;

@@ -1,8 +1,8 @@
 //! What each filter of deliveries and events lets through, and how failures are grouped.
 
 use domain::{
-    DeliveryId, OrganizationId, PublicId, SourceId, WebhookId, WebhookState,
-    api::{CodeClass, DeliveryQuery, EventQuery, TimeRange, Webhook},
+    DeliveryId, EventId, MemberId, OrganizationId, PublicId, SourceId, WebhookId, WebhookState,
+    api::{CodeClass, DeliveryQuery, EventQuery, MOST_SEARCHED, SavedView, TimeRange, Webhook},
     delivery::{DeliveryState, ErrorClass},
 };
 use uuid::Uuid;
@@ -25,9 +25,10 @@ struct Row {
 }
 
 async fn store(fresh: &Fresh, organization: OrganizationId, rows: &[Row]) {
-    for row in rows {
-        let own: Uuid = id::<DeliveryId>(row.number).uuid();
-        raw!(fresh, conn => {
+    raw!(fresh, conn => {
+        let mut conn = sqlx::Connection::begin(conn).await.unwrap();
+        for row in rows {
+            let own: Uuid = id::<DeliveryId>(row.number).uuid();
             sqlx::query(
                 "insert into events (id, organization_id, source_id, event_type, body, deliveries) \
                  values ($1, $2, $3, 'job.created', $4, 1)",
@@ -49,11 +50,12 @@ async fn store(fresh: &Fresh, organization: OrganizationId, rows: &[Row]) {
             .bind(row.state)
             .bind(row.code)
             .bind(row.error.map(ErrorClass::as_str))
-            .execute(conn)
+            .execute(&mut *conn)
             .await
             .unwrap();
-        });
-    }
+        }
+        conn.commit().await.unwrap();
+    });
 }
 
 conformance! {
@@ -169,5 +171,74 @@ conformance! {
             let page = fresh.store.events(ours, &query, None, 5).await.unwrap();
             assert_eq!(page.data.into_iter().map(|event| event.id).collect::<Vec<_>>(), [id(number)], "{query:?}");
         }
+    }
+
+    /// A text is found as it stands in a payload. A page looks at so many and no further, and says from where to go on.
+    async fn of_payloads(fresh) {
+        let (ours, theirs) = (organization(fresh, 1).await, organization(fresh, 2).await);
+        let hook = store_webhook(fresh, ours, webhook(3)).await;
+        let row = |number| Row { number, webhook: hook, state: "delivered", code: Some(204), error: None, source: None };
+        store(fresh, ours, &[row(10), row(11), row(12)]).await;
+        store(fresh, theirs, &[row(20)]).await;
+        raw!(fresh, conn => sqlx::query("update events set body = $1 where id in ($2, $3, $4)")
+            .bind(r#"{"name":"Jörg 100%"}"#.as_bytes())
+            .bind(id::<DeliveryId>(10).uuid())
+            .bind(id::<DeliveryId>(12).uuid())
+            .bind(id::<DeliveryId>(20).uuid())
+            .execute(conn).await.unwrap().rows_affected());
+        let deliveries = async |text: &str, before| {
+            let query = DeliveryQuery { text: Some(text.to_owned()), ..DeliveryQuery::default() };
+            let page = fresh.store.deliveries(ours, &query, before, 10).await.unwrap();
+            (page.data.iter().map(|delivery| delivery.id).collect::<Vec<_>>(), page.next_cursor)
+        };
+        let events = async |text: &str, before| {
+            let query = EventQuery { text: Some(text.to_owned()), ..EventQuery::default() };
+            let page = fresh.store.events(ours, &query, before, 10).await.unwrap();
+            (page.data.iter().map(|event| event.id).collect::<Vec<_>>(), page.next_cursor)
+        };
+        for text in ["Jörg", "100%", r#"{"name":"Jörg 100%"}"#] {
+            assert_eq!(deliveries(text, None).await, (vec![id(12), id(10)], None), "{text}");
+            assert_eq!(events(text, None).await, (vec![id(12), id(10)], None), "{text}");
+        }
+        for text in ["jörg", "J_rg", "%", "nowhere"] {
+            let expected = if text == "%" { vec![id(12), id(10)] } else { vec![] };
+            assert_eq!(deliveries(text, None).await.0, expected, "{text}");
+        }
+
+        // Newer ones without it fill one page's search.
+        let newer = i64::from(MOST_SEARCHED);
+        store(fresh, ours, &(100..100 + newer).map(row).collect::<Vec<_>>()).await;
+        let floor: DeliveryId = id(100);
+        assert_eq!(deliveries("Jörg", None).await, (vec![], Some(floor.to_string())));
+        assert_eq!(deliveries("Jörg", Some(floor)).await, (vec![id(12), id(10)], None));
+        let floor: EventId = id(100);
+        assert_eq!(events("Jörg", None).await, (vec![], Some(floor.to_string())));
+        assert_eq!(events("Jörg", Some(floor)).await, (vec![id(12), id(10)], None));
+    }
+
+    /// Views are a member's own, one of a name in a list, and not too many.
+    async fn views_are_kept(fresh) {
+        let organization = organization(fresh, 1).await;
+        let (ada, bob): (MemberId, MemberId) = (id(71), id(72));
+        for (member, email) in [(ada, "ada@example.com"), (bob, "bob@example.com")] {
+            raw!(fresh, conn => sqlx::query(
+                "insert into members (id, organization_id, name, email, role, password_hash, created_at) \
+                 values ($1, $2, 'M', $3, 'viewer', 'x', 1)",
+            ).bind(member.uuid()).bind(organization.uuid()).bind(email).execute(conn).await.unwrap().rows_affected());
+        }
+        let view = |list: &str, name: &str, query: &str| SavedView { list: list.into(), name: name.into(), query: query.into() };
+        let store = &fresh.store;
+        let failed = view("/deliveries", "Failed", "status=failed");
+        assert!(store.save_view(organization, ada, failed.clone(), 2).await.unwrap());
+        assert!(store.save_view(organization, ada, view("/events", "Failed", "event=a"), 2).await.unwrap());
+        assert!(!store.save_view(organization, ada, view("/events", "Third", "event=a"), 2).await.unwrap());
+        let changed = view("/deliveries", "Failed", "status=dead_letter");
+        assert!(store.save_view(organization, ada, changed.clone(), 2).await.unwrap(), "it takes the place of its namesake");
+        assert_eq!(store.saved_views(organization, ada).await.unwrap(), [changed, view("/events", "Failed", "event=a")]);
+        assert!(store.saved_views(organization, bob).await.unwrap().is_empty());
+        let forget = async |member| store.forget_view(organization, member, "/events".into(), "Failed".into()).await.unwrap();
+        assert!(!forget(bob).await);
+        assert!(forget(ada).await && !forget(ada).await);
+        assert_eq!(store.saved_views(organization, ada).await.unwrap().len(), 1);
     }
 }

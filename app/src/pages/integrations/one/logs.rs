@@ -18,6 +18,7 @@ use crate::{
         problem::encode,
         status::{Tone, status},
     },
+    keyboard::shortcut,
     session::may,
     time::Time,
 };
@@ -80,7 +81,7 @@ pub fn filters(path: &str, tab: Option<&'static str>, asked: &LogQuery, range: O
                     type="search"
                     name="q"
                     aria-label="Search logs"
-                    aria-keyshortcuts="/"
+                    aria-keyshortcuts=shortcut("/")
                     placeholder="Search messages and details"
                     value=asked.q.clone().unwrap_or_default()
                 />

@@ -31,6 +31,7 @@ use crate::{
         problem::problem_page,
         toast::Toasts,
     },
+    keyboard::shortcut,
     live::{Connection, Live},
     session::may,
     time::Time,
@@ -278,7 +279,7 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
             <a
                 href=format!("{path}?tab={name}")
                 aria-current=move || (tab.get() == it).then_some("page")
-                aria-keyshortcuts=key
+                aria-keyshortcuts=key.map(shortcut)
                 data-noscroll=""
             >
                 {title}
@@ -289,7 +290,7 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
     let is_active = integration.state == IntegrationState::Active;
     let button = move |verb: Verb, label: &'static str, name: &'static str, key: Option<&'static str>| {
         view! {
-            <button class="btn" name="verb" value=verb_word(verb) aria-keyshortcuts=key>
+            <button class="btn" name="verb" value=verb_word(verb) aria-keyshortcuts=key.map(shortcut)>
                 {icon(name)}
                 {label}
             </button>

@@ -28,6 +28,7 @@ use crate::{
         problem::problem_page,
         status::webhook_status,
     },
+    keyboard::shortcut,
     live::Live,
     session::may,
     time::Time,
@@ -175,7 +176,7 @@ fn head(webhook: &api::Webhook, state: ServerAction<SetWebhookState>, tab: Memo<
             <a
                 href=format!("{path}?tab={name}")
                 aria-current=move || (tab.get() == it).then_some("page")
-                aria-keyshortcuts=key
+                aria-keyshortcuts=key.map(shortcut)
                 data-noscroll=""
             >
                 {title}

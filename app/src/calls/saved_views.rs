@@ -1,0 +1,34 @@
+//! Views that a member keeps of lists.
+
+use domain::api::SavedView;
+use leptos::{prelude::*, server_fn::codec::Json};
+
+use crate::error::CallError;
+#[cfg(feature = "ssr")]
+use crate::ssr;
+
+/// The views of all lists.
+#[server(prefix = "/_ui", endpoint = "views/list", input = Json)]
+pub async fn saved_views() -> Result<Vec<SavedView>, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    Ok(engine.saved_views(&actor).await?)
+}
+
+/// Keeps the filters of a list under a name.
+#[server(prefix = "/_ui", endpoint = "views/save")]
+pub async fn save_view(
+    list: String,
+    #[server(default)] name: String,
+    #[server(default)] query: String,
+) -> Result<String, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    engine.save_view(&actor, SavedView { list, name: name.clone(), query }).await?;
+    Ok(name)
+}
+
+/// Forgets a view.
+#[server(prefix = "/_ui", endpoint = "views/forget")]
+pub async fn forget_view(list: String, name: String) -> Result<(), CallError> {
+    let (engine, actor) = ssr::caller()?;
+    Ok(engine.forget_view(&actor, list, name).await?)
+}
