@@ -62,6 +62,7 @@ pub use dead_letters::Handled;
 use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError, catalogue::Provider};
 pub use email::Subscription;
 pub use inspector::InspectorHit;
+pub use integrations::UplinkHost;
 use ipnet::IpNet;
 pub use live::{LiveEvent, LiveMessage};
 pub use metrics::Metrics;
@@ -112,6 +113,8 @@ pub struct EngineConfig {
     pub master_key: MasterKey,
     /// Folders whose files integrations may refer to for their secrets.
     pub secret_folders: Vec<std::path::PathBuf>,
+    /// What this server is expected to reach: asked when a provider is not reached. Empty: nothing is asked.
+    pub uplink_hosts: Vec<UplinkHost>,
     /// Begins the names of the headers that are not of Standard Webhooks, such as `X-InTime`.
     pub header_prefix: String,
     /// Tries to all webhooks that are in flight: begun, and their outcome not stored.
@@ -192,6 +195,7 @@ pub(crate) struct Inner {
     checker: Notify,
     /// Results of health checks could not be stored: their checks are still taken by this node.
     checks_lost: AtomicBool,
+    uplink: integrations::Uplink,
     notifier: Notify,
     mailer: Notify,
     /// Callers of one connection queue here while it is refreshed.
@@ -299,6 +303,7 @@ impl Engine {
         let mut random = [0; 10];
         entropy.fill(&mut random);
         let node = NodeId::new(clock.now(), random);
+        let uplink = integrations::Uplink::new(config.uplink_hosts.clone());
         let inner = Arc::new(Inner {
             store,
             config,
@@ -333,6 +338,7 @@ impl Engine {
             jobber: Notify::new(),
             checker: Notify::new(),
             checks_lost: AtomicBool::new(false),
+            uplink,
             notifier: Notify::new(),
             mailer: Notify::new(),
             refreshing: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
@@ -360,6 +366,7 @@ impl Engine {
         inner.workers.spawn(deliver::probe(Arc::clone(inner)));
         inner.workers.spawn(jobs::run(Arc::clone(inner)));
         inner.workers.spawn(integrations::run(Arc::clone(inner)));
+        inner.workers.spawn(integrations::watch(Arc::clone(inner)));
         inner.workers.spawn(alerts::watch(Arc::clone(inner)));
         inner.workers.spawn(alerts::notify(Arc::clone(inner)));
         inner.workers.spawn(email::run(Arc::clone(inner)));

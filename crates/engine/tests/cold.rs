@@ -46,6 +46,7 @@ impl House {
             proxy: None,
             master_key: MasterKey::generate(&*entropy),
             secret_folders: Vec::new(),
+            uplink_hosts: Vec::new(),
             header_prefix: "X-InTime".into(),
             in_flight: 8,
             webhook_requests: 4,

@@ -21,7 +21,7 @@ const DEFAULT_FILE: &str = "signalbox.toml";
 const ENVIRONMENT_PREFIX: &str = "SIGNALBOX_";
 
 /// Every setting there is.
-pub(super) const KEYS: [&str; 14] = [
+pub(super) const KEYS: [&str; 15] = [
     "listen",
     "data_dir",
     "database_url",
@@ -30,6 +30,7 @@ pub(super) const KEYS: [&str; 14] = [
     "proxy",
     "master_key",
     "secret_folders",
+    "uplink_hosts",
     "header_prefix",
     "bootstrap_email",
     "bootstrap_password",
@@ -38,7 +39,7 @@ pub(super) const KEYS: [&str; 14] = [
     "log_format",
 ];
 /// Those that are lists of texts.
-const LISTS: [&str; 2] = ["allow_networks", "secret_folders"];
+const LISTS: [&str; 3] = ["allow_networks", "secret_folders", "uplink_hosts"];
 /// Those that are never printed. URLs are printed without their password.
 const SECRETS: [&str; 3] = ["master_key", "bootstrap_password", "bootstrap_api_key"];
 

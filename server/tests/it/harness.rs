@@ -43,6 +43,7 @@ pub(crate) fn config(database: &Database) -> Config {
         proxy: None,
         master_key: None,
         secret_folders: Vec::new(),
+        uplink_hosts: Vec::new(),
         header_prefix: "X-InTime".to_owned(),
         bootstrap_owner: None,
         bootstrap_api_key: Some(ADMIN.to_owned()),

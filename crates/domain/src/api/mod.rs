@@ -1,6 +1,7 @@
 //! What goes over the wire: the same types for the REST API and for the screens.
 
 mod alerts;
+mod check_round;
 mod dead_letters;
 mod emails;
 mod error;
@@ -15,7 +16,8 @@ mod saved_views;
 mod signature;
 mod views;
 
-pub use alerts::{Alert, AlertQuery, Snooze};
+pub use alerts::{Alert, AlertCount, AlertQuery, Snooze};
+pub use check_round::CheckRound;
 pub use dead_letters::{
     DeadLetter, DeadLetterChoice, DeadLetterCount, DeadLetterFilter, DeadLetterIds, DeadLetterQuery, DeadLetterSummary,
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,

@@ -7,9 +7,11 @@
 mod diagnose;
 mod probe;
 mod report;
+mod round;
 mod s3;
 mod secret;
 mod test;
+mod uplink;
 mod worker;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -29,6 +31,8 @@ use url::Url;
 
 pub(crate) use diagnose::target;
 pub(crate) use probe::{Probed, Values, smtp_server, values};
+pub use uplink::UplinkHost;
+pub(crate) use uplink::{Uplink, watch};
 pub(crate) use worker::run;
 
 use crate::{

@@ -183,6 +183,7 @@ impl World {
             proxy: None,
             master_key: MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
             secret_folders: Vec::new(),
+            uplink_hosts: Vec::new(),
             header_prefix: "X-InTime".into(),
             in_flight: 64,
             webhook_requests: 8,
