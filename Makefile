@@ -10,7 +10,7 @@ WASM := --package frontend --package app --features app/hydrate --target wasm32-
 # Server machinery that would make the download larger or fail in the browser.
 NOT_IN_WASM := tokio|sqlx|axum|hyper|reqwest|ring|rustls|regex|chrono|storage|engine
 
-BENCHES := deliver "deliver --batch 100 --events 100000" fanout neighbour mixed "rate 500" recover waiting backlog
+BENCHES := deliver "deliver --batch 100 --events 100000" fanout neighbour mixed "rate 500" recover waiting integrations backlog
 
 .DELETE_ON_ERROR:
 .PHONY: run build dev check test torture bench release linker

@@ -138,7 +138,7 @@ pub fn App() -> AnyView {
                         <Route path=path!("/events/:id") view=Page::Traffic(Traffic::Event) ssr=SsrMode::Async />
                         <Route path=path!("/retry-policy") view=Page::Edit(Edit::RetryPolicy) ssr=SsrMode::Async />
                         <Route path=path!("/integrations") view=Page::Services(Services::Integrations) ssr=SsrMode::Async />
-                        <Route path=path!("/integrations/new") view=Page::Service(Service::NewIntegration) ssr=SsrMode::Async />
+                        <Route path=path!("/integrations/new") view=Page::Services(Services::NewIntegration) ssr=SsrMode::Async />
                         <Route path=path!("/integrations/:id") view=Page::Service(Service::Integration) ssr=SsrMode::Async />
                         <Route path=path!("/emails") view=Page::Admin(Admin::Emails) ssr=SsrMode::Async />
                         <Route path=path!("/emails/templates") view=Page::Admin(Admin::EmailTemplates) ssr=SsrMode::Async />

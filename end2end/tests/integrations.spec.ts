@@ -52,6 +52,29 @@ test("ADMIN-INT-001: the dashboard shows all integrations with their status", as
   await expect(page.getByText(/^Checking \d+ integrations?$/)).toBeVisible();
 });
 
+test("Health Check All shows how far it is, survives a reload, is cancelled, and says what it found", async ({ signedIn: page, goto, api, provider }) => {
+  await api.integration(unique("Held"), provider.url, "/held");
+  await expect.poll(() => provider.asked.length).toBe(1);
+  provider.held = true;
+  await goto("/integrations");
+  await page.getByRole("button", { name: "Health Check All" }).click();
+  const progress = page.getByRole("progressbar", { name: "Health check of all integrations" });
+  await expect(progress).toBeVisible();
+  await expect.poll(() => provider.asked.length).toBe(2);
+  await page.reload();
+  await expect(progress).toBeVisible();
+  await expect(page.getByText(/^\d+ of \d+ checked$/)).toBeVisible();
+  await page.getByRole("button", { name: "Cancel check" }).click();
+  await expect(page.getByText(/^Health check cancelled/)).toBeVisible();
+  await expect(progress).toBeHidden();
+  provider.release();
+
+  await page.getByRole("button", { name: "Health Check All" }).click();
+  await expect(page.getByText(/^Health check done: .*\d+ healthy/)).toBeVisible({ timeout: 60_000 });
+  await page.reload();
+  await expect(page.getByText(/^Health check done: .*\d+ healthy/)).toBeVisible();
+});
+
 test("ADMIN-INT-002: add an integration, and its health is checked", async ({ signedIn: page, goto, provider }) => {
   const name = unique("Payroll");
   await goto("/integrations");

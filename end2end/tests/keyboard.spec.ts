@@ -155,7 +155,7 @@ test("pages' own keys: n, t, l, e and r", async ({ signedIn: page, goto, api }) 
 test("single keys can be switched off; Ctrl K stays", async ({ signedIn: page, goto }) => {
   await goto("/settings");
   await page.getByRole("combobox", { name: "Keyboard shortcuts" }).selectOption("Only Ctrl K");
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await expect(page.getByRole("status").filter({ hasText: "Saved" })).toBeVisible();
   await heading(page).focus();
   for (const again of [false, true]) {

@@ -30,10 +30,29 @@ test("the theme follows the system until one is chosen, and is there at the firs
 test("rows can be closer together", async ({ signedIn: page, goto }) => {
   await goto("/settings");
   await page.getByLabel("Density").selectOption("Compact");
-  await page.getByRole("button", { name: "Save" }).click();
+  await page.getByRole("button", { name: "Save", exact: true }).click();
   await expect(page.locator("html")).toHaveAttribute("data-density", "compact");
   await page.reload();
   await expect(page.locator("html")).toHaveAttribute("data-density", "compact");
+});
+
+test("a member chooses which alerts are told by e-mail and by the browser", async ({ signedIn: page, goto }) => {
+  await goto("/settings");
+  const down = page.getByRole("checkbox", { name: "Integration down: E-mail" });
+  const slow = page.getByRole("checkbox", { name: "Slow responses: Browser" });
+  await expect(down).not.toBeChecked();
+  await expect(slow).toBeChecked();
+  await down.check();
+  await slow.uncheck();
+  await page.getByRole("button", { name: "Save notifications" }).click();
+  await expect(page.getByText("Saved")).toBeVisible();
+  await page.reload();
+  await expect(down).toBeChecked();
+  await expect(slow).not.toBeChecked();
+  await down.uncheck();
+  await slow.check();
+  await page.getByRole("button", { name: "Save notifications" }).click();
+  await expect(page.getByText("Saved")).toBeVisible();
 });
 
 test("a viewer is added, signs in, and is offered nothing that viewers may not do", async ({

@@ -162,6 +162,7 @@ pub fn engine_config(
         master_key: master_key(config, entropy)?,
         secret_folders: config.secret_folders.clone(),
         storage_folder: config.storage_folder.clone(),
+        uplink_hosts: config.uplink_hosts.clone(),
         header_prefix: config.header_prefix.clone(),
         in_flight: 2_048,
         webhook_requests: 64,

@@ -1,8 +1,8 @@
 //! Alerts, what people say of them, and who is told.
 
 use domain::{
-    AlertRule, AlertSettings,
-    api::{Alert, AlertQuery, Page},
+    AlertRule, AlertSettings, NotificationPreferences,
+    api::{Alert, AlertCount, AlertQuery, Page},
 };
 use leptos::{prelude::*, server_fn::codec::Json};
 use serde::{Deserialize, Serialize};
@@ -18,9 +18,9 @@ pub async fn list_alerts(query: AlertQuery) -> Result<Page<Alert>, CallError> {
     Ok(engine.alerts(&actor, query).await?)
 }
 
-/// How many alerts nobody has said anything of.
+/// How many alerts nobody has said anything of, and of how many the browser tells.
 #[server(prefix = "/_ui", endpoint = "alerts/open", input = Json)]
-pub async fn open_alerts() -> Result<i64, CallError> {
+pub async fn open_alerts() -> Result<AlertCount, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.open_alerts(&actor).await?)
 }
@@ -77,5 +77,24 @@ pub async fn save_alert_settings(
     };
     engine.set_alert_settings(&actor, settings).await?;
     ssr::redirect_plain_form("/alerts?view=settings");
+    Ok(())
+}
+
+/// What the member who asks is told.
+#[server(prefix = "/_ui", endpoint = "alerts/preferences", input = Json)]
+pub async fn show_notifications() -> Result<NotificationPreferences, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    Ok(engine.notification_preferences(&actor).await?)
+}
+
+/// Changes it. A list that is not given is empty.
+#[server(prefix = "/_ui", endpoint = "alerts/save-preferences")]
+pub async fn save_notifications(
+    #[server(default)] email: Vec<AlertRule>,
+    #[server(default)] browser: Vec<AlertRule>,
+) -> Result<(), CallError> {
+    let (engine, actor) = ssr::caller()?;
+    engine.set_notification_preferences(&actor, NotificationPreferences { email, browser }).await?;
+    ssr::redirect_plain_form("/settings");
     Ok(())
 }

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use domain::{
     IntegrationDraft, IntegrationId, IntegrationState,
     api::{
-        Alert, CheckResult, Diagnosis, DiagnosisKind, EmailUsage, HealthReport, Integration, IntegrationSummary,
-        LogEntry, LogQuery, Page, TimeRange,
+        Alert, CheckResult, CheckRound, Diagnosis, DiagnosisKind, EmailUsage, HealthReport, Integration,
+        IntegrationSummary, LogEntry, LogQuery, Page, TimeRange,
     },
     catalogue::{Field, FieldKind, IntegrationType, Provider},
 };
@@ -45,6 +45,8 @@ pub struct Dashboard {
     pub rows: Vec<IntegrationRow>,
     /// Open alerts about integrations.
     pub alerts: Vec<Alert>,
+    /// The last check of all.
+    pub round: Option<CheckRound>,
 }
 
 /// All integrations with what is wrong.
@@ -63,7 +65,8 @@ pub async fn show_dashboard() -> Result<Dashboard, CallError> {
             integration,
         }
     };
-    Ok(Dashboard { summary, rows: all.into_iter().map(row).collect(), alerts })
+    let round = engine.check_round(&actor).await?;
+    Ok(Dashboard { summary, rows: all.into_iter().map(row).collect(), alerts, round })
 }
 
 /// A provider that can be chosen.
@@ -123,8 +126,6 @@ pub struct IntegrationScreen {
     pub redirect_uri: Option<String>,
     /// What it has sent, if it sends e-mails.
     pub usage: Option<EmailUsage>,
-    /// What it can depend on: all others, by name.
-    pub others: Vec<(IntegrationId, String)>,
 }
 
 /// One integration.
@@ -138,10 +139,18 @@ pub async fn show_integration(id: String) -> Result<IntegrationScreen, CallError
     } else {
         None
     };
-    let mut others = others(&engine, &actor).await?;
-    others.retain(|(id, _)| *id != integration.id);
     let redirect_uri = engine.redirect_uri(&provider);
-    Ok(IntegrationScreen { provider: provider.as_ref().clone(), redirect_uri, integration, usage, others })
+    Ok(IntegrationScreen { provider: provider.as_ref().clone(), redirect_uri, integration, usage })
+}
+
+/// What an integration can depend on: all others, by name.
+#[server(prefix = "/_ui", endpoint = "integrations/others", input = Json)]
+pub async fn list_others(id: String) -> Result<Vec<(IntegrationId, String)>, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let own: IntegrationId = ssr::id(&id, "Integration")?;
+    let mut others = others(&engine, &actor).await?;
+    others.retain(|(id, _)| *id != own);
+    Ok(others)
 }
 
 /// Integrations that another one can depend on, by name.
@@ -350,13 +359,22 @@ pub async fn act_on_integration(id: String, verb: Verb) -> Result<Option<CheckRe
     })
 }
 
-/// Checks every active integration; answers how many.
+/// Checks every active integration.
 #[server(prefix = "/_ui", endpoint = "integrations/check-all")]
-pub async fn check_all() -> Result<u64, CallError> {
+pub async fn check_all() -> Result<CheckRound, CallError> {
     let (engine, actor) = ssr::caller()?;
-    let checking = engine.check_all_integrations(&actor).await?;
+    let round = engine.check_all_integrations(&actor).await?;
     ssr::redirect_plain_form("/integrations");
-    Ok(checking)
+    Ok(round)
+}
+
+/// Ends that.
+#[server(prefix = "/_ui", endpoint = "integrations/cancel-check")]
+pub async fn cancel_check() -> Result<CheckRound, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let round = engine.cancel_check_round(&actor).await?;
+    ssr::redirect_plain_form("/integrations");
+    Ok(round)
 }
 
 /// Deletes an integration.

@@ -1,6 +1,7 @@
 //! What surrounds every page of a signed-in member: the sidebar, the menu of the person, the state of live updates, and the
 //! dialogs that keys open.
 
+use domain::api::AlertCount;
 use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_location;
 use wasm_bindgen::JsCast;
@@ -96,17 +97,23 @@ fn logo() -> AnyView {
     view! { <img class="logo" src="/favicon.svg" alt="" width="20" height="20" /> }.into_any()
 }
 
-fn nav_link(place: &'static Place, path: Memo<String>, dead_letters: Answer<i64>, alerts: Answer<i64>) -> AnyView {
+fn nav_link(
+    place: &'static Place,
+    path: Memo<String>,
+    dead_letters: Answer<i64>,
+    alerts: Answer<AlertCount>,
+) -> AnyView {
     let is_here = move || {
         let path = path.read();
         *path == place.href || (place.href != "/" && path.starts_with(&format!("{}/", place.href)))
     };
     let external = place.href.starts_with("/api/").then_some("external");
     let counted = match place.href {
-        "/dead-letters" => Some(("dead-letter-count", dead_letters)),
-        "/alerts" => Some(("alert-count", alerts)),
+        "/dead-letters" => Some(("dead-letter-count", waiting("dead-letter-count", dead_letters, |total| total))),
+        "/alerts" => Some(("alert-count", waiting("alert-count", alerts, |alerts| alerts.open))),
         _ => None,
     };
+    let (described_by, badge) = counted.unzip();
     view! {
         <li>
             <a
@@ -114,25 +121,26 @@ fn nav_link(place: &'static Place, path: Memo<String>, dead_letters: Answer<i64>
                 href=place.href
                 rel=external
                 aria-current=move || is_here().then_some("page")
-                aria-label=counted.map(|_| place.title)
-                aria-describedby=counted.map(|(id, _)| id)
+                aria-label=described_by.map(|_| place.title)
+                aria-describedby=described_by
             >
                 {icon(place.icon)}
                 {place.title}
-                {counted.map(|(id, answer)| waiting(id, answer))}
+                {badge}
             </a>
         </li>
     }
     .into_any()
 }
 
-/// Says in a notification of the browser that there are more alerts than before, if that was asked for.
-fn notify_of_more(alerts: Answer<i64>) {
+/// Says in a notification of the browser that there are more alerts than before, if that was asked for and they are of those
+/// that the member wants to hear of.
+fn notify_of_more(alerts: Answer<AlertCount>) {
     let before = StoredValue::new(None::<i64>);
     Effect::new(move |_| {
-        let Some(Ok(open)) = alerts.get() else { return };
-        let is_more = before.get_value().is_some_and(|before| open > before);
-        before.set_value(Some(open));
+        let Some(Ok(AlertCount { open, told })) = alerts.get() else { return };
+        let is_more = before.get_value().is_some_and(|before| told > before);
+        before.set_value(Some(told));
         if is_more && can_notify() && Notification::permission() == NotificationPermission::Granted {
             _ = Notification::new(&format!("Signalbox: {}", count(open, "open alert", "open alerts")));
         }
@@ -145,12 +153,12 @@ pub fn can_notify() -> bool {
 }
 
 /// How many wait for a person; nothing while there are none.
-fn waiting(id: &'static str, answer: Answer<i64>) -> AnyView {
+fn waiting<T: Clone + Send + Sync + 'static>(id: &'static str, answer: Answer<T>, total: fn(T) -> i64) -> AnyView {
     view! {
         <span class="nav-count num" id=id>
             <Transition>
                 {move || Suspend::new(async move {
-                    answer.await.ok().filter(|total| *total > 0).map(|total| total.to_string())
+                    answer.await.ok().map(total).filter(|total| *total > 0).map(|total| total.to_string())
                 })}
             </Transition>
         </span>

@@ -122,7 +122,7 @@ fn subject_href(alert: &Alert) -> Option<String> {
             Some(format!("/integrations/{subject}{}", if is_about_a_group { "?tab=failover" } else { "" }))
         }
         "whk" => Some(format!("/webhooks/{subject}")),
-        "org" => Some("/dead-letters".to_owned()),
+        "org" if alert.rule == AlertRule::DeadLetters => Some("/dead-letters".to_owned()),
         "key" => Some("/api".to_owned()),
         _ => None,
     }

@@ -52,9 +52,9 @@ pub enum Page {
     Traffic(Traffic),
     /// What could not be sent, and what is done about it.
     Triage(Triage),
-    /// How what the organization relies on is.
+    /// How what the organization relies on is, and what is added to it.
     Services(Services),
-    /// One of these, and how it is set up.
+    /// One of these.
     Service(Service),
     /// Everything else.
     Admin(Admin),
@@ -116,6 +116,8 @@ pub enum Triage {
 pub enum Services {
     /// `/integrations`
     Integrations,
+    /// `/integrations/new`
+    NewIntegration,
     /// `/logs`
     Logs,
     /// `/alerts`
@@ -125,8 +127,6 @@ pub enum Services {
 /// See [`Page::Service`].
 #[derive(Clone, Copy)]
 pub enum Service {
-    /// `/integrations/new`
-    NewIntegration,
     /// `/integrations/{id}`
     Integration,
 }
@@ -202,6 +202,7 @@ fn triage(page: Triage) -> Shown {
 fn services(page: Services) -> Shown {
     Ok(match page {
         Services::Integrations => Integrations(),
+        Services::NewIntegration => NewIntegration(),
         Services::Logs => Logs(),
         Services::Alerts => Alerts(),
     })
@@ -210,7 +211,6 @@ fn services(page: Services) -> Shown {
 #[lazy(fallible)]
 fn service(page: Service) -> Shown {
     Ok(match page {
-        Service::NewIntegration => NewIntegration(),
         Service::Integration => IntegrationPage(),
     })
 }
@@ -274,8 +274,8 @@ pub async fn fetch(path: &str) -> bool {
         ["webhooks", _] | ["retry-policy"] => __preload_edit().await,
         ["deliveries" | "events", ..] => __preload_traffic().await,
         ["dead-letters" | "jobs"] => __preload_triage().await,
+        ["integrations", "new"] | ["integrations" | "logs" | "alerts"] => __preload_services().await,
         ["integrations", _] => __preload_service().await,
-        ["integrations" | "logs" | "alerts"] => __preload_services().await,
         ["inspector" | "api" | "settings"] | ["emails", ..] => __preload_admin().await,
         _ => Ok(()),
     };

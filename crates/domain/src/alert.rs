@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Problems, catalogue::is_email, words::words};
+use crate::{NotificationPreferences, Problems, catalogue::is_email, words::words};
 
 words! {
     /// What is noticed.
@@ -29,6 +29,8 @@ words! {
         FailoverFlapping = "failover_flapping",
         /// Neither primary nor backup works.
         AllDown = "all_down",
+        /// This server reaches nobody.
+        OwnConnection = "own_connection",
     }
 
     /// How much it matters.
@@ -87,13 +89,14 @@ impl AlertRule {
             Self::FailedOver => "Running on backup",
             Self::FailoverFlapping => "Failover moves too often",
             Self::AllDown => "Primary and backup down",
+            Self::OwnConnection => "This server has no connection",
         }
     }
 
     /// How much it matters.
     pub const fn severity(self) -> Severity {
         match self {
-            Self::IntegrationDown | Self::Reauthenticate | Self::AllDown => Severity::Critical,
+            Self::IntegrationDown | Self::Reauthenticate | Self::AllDown | Self::OwnConnection => Severity::Critical,
             Self::IntegrationSlow
             | Self::ErrorRate
             | Self::DeadLetters
@@ -142,14 +145,45 @@ impl AlertSettings {
     }
 
     /// Through which channels, and to whom, something is told. A channel's own targets are found when it is sent.
-    pub fn targets(&self, rule: AlertRule) -> Vec<(Channel, String)> {
+    /// `members` are addresses, in small letters, of members who said what they want: for these, that decides.
+    pub fn targets(&self, rule: AlertRule, members: &[(String, NotificationPreferences)]) -> Vec<(Channel, String)> {
         if self.muted.contains(&rule) {
             return Vec::new();
         }
-        let mut targets: Vec<_> = self.emails.iter().map(|email| (Channel::Email, email.clone())).collect();
+        let is_of_member = |email: &str| members.iter().any(|(own, _)| *own == email.to_lowercase());
+        let shared = self.emails.iter().filter(|email| !is_of_member(email));
+        let personal = members.iter().filter(|(_, wants)| wants.email.contains(&rule)).map(|(email, _)| email);
+        let mut targets: Vec<_> = shared.chain(personal).map(|email| (Channel::Email, email.clone())).collect();
         if self.slack {
             targets.push((Channel::Slack, String::new()));
         }
         targets
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_member_wants_decides_for_their_address() {
+        let settings = AlertSettings {
+            emails: vec!["ops@example.com".into(), "Ada@Example.com".into()],
+            muted: vec![AlertRule::SecretAge],
+            slack: false,
+            ..AlertSettings::default()
+        };
+        let wants = |rules: &[AlertRule]| NotificationPreferences { email: rules.to_vec(), browser: Vec::new() };
+        let told = |rule, members: &[(String, NotificationPreferences)]| {
+            settings.targets(rule, members).into_iter().map(|(_, email)| email).collect::<Vec<_>>()
+        };
+        let (down, slow) = (AlertRule::IntegrationDown, AlertRule::IntegrationSlow);
+        assert_eq!(told(down, &[]), ["ops@example.com", "Ada@Example.com"], "nobody said anything");
+        let ada = [("ada@example.com".to_owned(), wants(&[down, AlertRule::SecretAge]))];
+        assert_eq!(told(down, &ada), ["ops@example.com", "ada@example.com"], "once");
+        assert_eq!(told(slow, &ada), ["ops@example.com"]);
+        assert!(told(AlertRule::SecretAge, &ada).is_empty(), "muted for everybody");
+        let bob = [("bob@example.com".to_owned(), wants(&[slow]))];
+        assert_eq!(told(slow, &bob), ["ops@example.com", "Ada@Example.com", "bob@example.com"]);
     }
 }

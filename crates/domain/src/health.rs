@@ -66,6 +66,20 @@ pub struct Finding {
     pub is_work: bool,
 }
 
+words! {
+    /// What one check came to, with what was known before.
+    pub enum Verdict {
+        /// It works.
+        Healthy = "healthy",
+        /// It works, but slowly.
+        Degraded = "degraded",
+        /// It did not work this time, which proves nothing yet.
+        Suspect = "suspect",
+        /// It does not work.
+        Down = "down",
+    }
+}
+
 /// What is known of an integration's health.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -115,6 +129,16 @@ impl Pulse {
     /// Whether the last result was bad without proving anything yet: it is looked at again sooner.
     pub const fn is_suspect(&self) -> bool {
         self.bad > 0 && self.bad < BAD_TO_DOWN
+    }
+
+    /// What the last result came to.
+    pub const fn verdict(&self) -> Verdict {
+        match self.health {
+            Health::Down => Verdict::Down,
+            _ if self.bad > 0 => Verdict::Suspect,
+            Health::Degraded => Verdict::Degraded,
+            Health::Unknown | Health::Healthy | Health::Maintenance => Verdict::Healthy,
+        }
     }
 
     /// How long to wait for the next check, in milliseconds: sooner while it is suspect. `share` (0–1) moves it by up to
@@ -246,6 +270,21 @@ mod tests {
             seconds[usize::try_from(first_check_ms(id, 60) / 1_000).unwrap()] += 1;
         }
         assert!(seconds.iter().all(|count| *count <= 20), "{seconds:?}");
+    }
+
+    #[test]
+    fn verdicts() {
+        let after = |results: &[(Option<Fault>, u32)]| {
+            let start = Pulse::unknown(Timestamp::from_millis(0));
+            results.iter().fold(start, |pulse, (fault, ms)| pulse.after(&finding(*fault, *ms))).verdict()
+        };
+        let (good, slow, bad) = ((None, 10), (None, 3_001), (Some(Fault::Timeout), 10));
+        assert_eq!(after(&[good]), Verdict::Healthy);
+        assert_eq!(after(&[slow]), Verdict::Degraded);
+        assert_eq!(after(&[good, bad]), Verdict::Suspect);
+        assert_eq!(after(&[bad]), Verdict::Suspect);
+        assert_eq!(after(&[bad, bad, bad]), Verdict::Down);
+        assert_eq!(after(&[bad, bad, bad, good]), Verdict::Down);
     }
 
     #[test]

@@ -16,6 +16,7 @@ mod filter;
 pub mod health;
 mod ids;
 mod integration;
+mod notification;
 mod options;
 mod permission;
 mod retry;
@@ -39,12 +40,13 @@ pub use ids::{
     WebhookId,
 };
 pub use integration::{IntegrationDraft, IntegrationState, IntegrationStatus, SECRET_AGE_DAYS, SecretSource};
+pub use notification::NotificationPreferences;
 pub use options::{DeliveryOptions, Retention};
 pub use permission::{Permission, Role, Scope, Scopes};
 pub use retry::{Backoff, Jitter, RetryOn, RetryPolicy, RetryPreset, RetryTime};
 pub use text::{human_bytes, human_ms};
 pub use time::{Timestamp, parse_http_date};
-pub use validation::{FieldError, Problems};
+pub use validation::{BAD_IDEMPOTENCY_KEY, FieldError, Problems, is_idempotency_key};
 pub use webhook::{CustomHeader, Overlap, WebhookDraft, WebhookState, validate_webhook};
 
 /// Largest event accepted, in bytes of its request body (UC §16).

@@ -2,6 +2,16 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Longest idempotency key, in characters.
+const MAX_IDEMPOTENCY_KEY: usize = 255;
+/// The words for a text that is no idempotency key.
+pub const BAD_IDEMPOTENCY_KEY: &str = "An idempotency key has between 1 and 255 printable characters";
+
+/// Whether a caller may name what is done once by this text.
+pub fn is_idempotency_key(text: &str) -> bool {
+    (1..=MAX_IDEMPOTENCY_KEY).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
 /// One field and what is wrong with it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]

@@ -4,17 +4,15 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use domain::{
-    DeliveryId, EventId, Permission, Problems, SourceId, Timestamp,
+    BAD_IDEMPOTENCY_KEY, DeliveryId, EventId, Permission, Problems, SourceId, Timestamp,
     api::{Accepted, DeliveryKind, Event, EventDraft, EventQuery, EventSummary, Page},
+    is_idempotency_key,
 };
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 use storage::{NewDelivery, NewEvent};
 
 use crate::{Actor, Engine, Inner, Result, accept, actor::Who, error::refused, paging, routing::Snapshot};
-
-/// Longest idempotency key, in characters.
-const MAX_KEY: usize = 255;
 
 /// The exact bytes that receivers get; `data` is copied as it came.
 pub(crate) fn body(id: EventId, event_type: &str, accepted_at: Timestamp, data: &RawValue) -> Bytes {
@@ -80,10 +78,8 @@ impl Inner {
             {
                 add("source_id", format!("This key publishes only events of {bound}"));
             }
-            if let Some(key) = &draft.idempotency_key
-                && (key.is_empty() || key.chars().count() > MAX_KEY || key.chars().any(char::is_control))
-            {
-                add("idempotency_key", format!("An idempotency key has between 1 and {MAX_KEY} printable characters"));
+            if draft.idempotency_key.as_deref().is_some_and(|key| !is_idempotency_key(key)) {
+                add("idempotency_key", BAD_IDEMPOTENCY_KEY.to_owned());
             }
         }
         Ok(problems.or(())?)

@@ -64,6 +64,7 @@ pub use dead_letters::Handled;
 use domain::{NodeId, PublicId, Timestamp, WebhookState, api::ApiError, catalogue::Provider};
 pub use email::Subscription;
 pub use inspector::InspectorHit;
+pub use integrations::UplinkHost;
 use ipnet::IpNet;
 pub use live::{LiveEvent, LiveMessage};
 pub use metrics::Metrics;
@@ -116,6 +117,8 @@ pub struct EngineConfig {
     pub secret_folders: Vec<std::path::PathBuf>,
     /// Folder below which integrations may keep files; without one they may not.
     pub storage_folder: Option<std::path::PathBuf>,
+    /// What this server is expected to reach: asked when a provider is not reached. Empty: nothing is asked.
+    pub uplink_hosts: Vec<UplinkHost>,
     /// Begins the names of the headers that are not of Standard Webhooks, such as `X-InTime`.
     pub header_prefix: String,
     /// Tries to all webhooks that are in flight: begun, and their outcome not stored.
@@ -196,6 +199,7 @@ pub(crate) struct Inner {
     checker: Notify,
     /// Results of health checks could not be stored: their checks are still taken by this node.
     checks_lost: AtomicBool,
+    uplink: integrations::Uplink,
     notifier: Notify,
     mailer: Notify,
     /// Callers of one connection queue here while it is refreshed.
@@ -304,6 +308,7 @@ impl Engine {
         entropy.fill(&mut random);
         let node = NodeId::new(clock.now(), random);
         let live = live::Hub::new(node, store.is_shared());
+        let uplink = integrations::Uplink::new(config.uplink_hosts.clone());
         let inner = Arc::new(Inner {
             store,
             config,
@@ -338,6 +343,7 @@ impl Engine {
             jobber: Notify::new(),
             checker: Notify::new(),
             checks_lost: AtomicBool::new(false),
+            uplink,
             notifier: Notify::new(),
             mailer: Notify::new(),
             refreshing: std::array::from_fn(|_| tokio::sync::Mutex::new(())),
@@ -365,6 +371,7 @@ impl Engine {
         inner.workers.spawn(deliver::probe(Arc::clone(inner)));
         inner.workers.spawn(jobs::run(Arc::clone(inner)));
         inner.workers.spawn(integrations::run(Arc::clone(inner)));
+        inner.workers.spawn(integrations::watch(Arc::clone(inner)));
         inner.workers.spawn(alerts::watch(Arc::clone(inner)));
         inner.workers.spawn(alerts::notify(Arc::clone(inner)));
         inner.workers.spawn(email::run(Arc::clone(inner)));

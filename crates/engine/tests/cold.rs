@@ -47,6 +47,7 @@ impl House {
             master_key: MasterKey::generate(&*entropy),
             secret_folders: Vec::new(),
             storage_folder: None,
+            uplink_hosts: Vec::new(),
             header_prefix: "X-InTime".into(),
             in_flight: 8,
             webhook_requests: 4,

@@ -4,6 +4,8 @@
 //! until a node has sent them. That is why no number of nodes, and no restart, tells anybody twice. One file, because an alert
 //! and its messages change together or not at all.
 
+use std::collections::BTreeMap;
+
 use domain::{
     AlertId, AlertRule, AlertSettings, AlertState, Channel, NodeId, OrganizationId, PublicId, Severity, Timestamp,
     Transition,
@@ -146,7 +148,8 @@ pub(crate) use alert_settings;
 /// Puts messages about an alert into the outbox, inside a `writing!` body.
 macro_rules! tell {
     ($conn:expr, $organization:expr, $alert:expr, $rule:expr, $transition:expr, $round:expr, $settings:expr, $now:expr) => {
-        for (channel, target) in $settings.targets($rule) {
+        let wishes = crate::notification_preferences::members_wishes!($conn, $organization);
+        for (channel, target) in $settings.targets($rule, &wishes) {
             sqlx::query(
                 "insert into notices (organization_id, alert_id, transition, channel, target, round, tries, due_at) \
                  values ($1, $2, $3, $4, $5, $6, 0, $7) on conflict do nothing",
@@ -289,14 +292,16 @@ impl Store {
         row.map(TryInto::try_into).transpose()
     }
 
-    /// How many alerts are open and not acknowledged.
-    pub async fn open_alerts(&self, organization: OrganizationId) -> Result<i64> {
-        Ok(reading!(self, db => sqlx::query_scalar(
-            "select count(*) from alerts where organization_id = $1 and resolved_at is null and state = 'open'",
+    /// How many alerts of each rule are open and not acknowledged.
+    pub async fn open_alerts(&self, organization: OrganizationId) -> Result<BTreeMap<AlertRule, i64>> {
+        let rows: Vec<(String, i64)> = reading!(self, db => sqlx::query_as(
+            "select rule, count(*) from alerts where organization_id = $1 and resolved_at is null and state = 'open' \
+             group by rule",
         )
         .bind(organization.uuid())
-        .fetch_one(db)
-        .await)?)
+        .fetch_all(db)
+        .await)?;
+        rows.into_iter().map(|(rule, count)| Ok((word("alerts", "rule", &rule)?, count))).collect()
     }
 
     /// What a person says of an alert. `false`: it is not there, or it is resolved already.

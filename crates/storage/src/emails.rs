@@ -14,6 +14,7 @@ use crate::{
     Result, Store, StoreError,
     columns::{json, to_json, word},
     db::{reading, writing},
+    hot::IDEMPOTENCY_MS,
     keyset,
     retention::PRUNED,
     suppressions::{suppress, unwanted},
@@ -47,6 +48,19 @@ pub struct NewEmail {
     pub allow_duplicate: bool,
     /// When it is tried first.
     pub at: Timestamp,
+    /// The key under which it is sent once, and the SHA-256 of what was asked for.
+    pub idempotency: Option<(String, [u8; 32])>,
+}
+
+/// What storing an e-mail came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueuedEmail {
+    /// It is new, and in this state.
+    New(EmailState),
+    /// The same was stored under the same key before: this one.
+    Known(EmailId),
+    /// Something else was stored under the same key; this was not.
+    KeyReused,
 }
 
 /// An e-mail with its words.
@@ -248,9 +262,37 @@ macro_rules! add_step {
 }
 
 impl Store {
-    /// Stores an e-mail, to be sent or, when its recipient does not want it, to be seen. Answers which.
-    pub async fn queue_email(&self, organization: OrganizationId, new: NewEmail) -> Result<EmailState> {
+    /// Stores an e-mail, to be sent or, when its recipient does not want it, to be seen.
+    pub async fn queue_email(&self, organization: OrganizationId, new: NewEmail) -> Result<QueuedEmail> {
         writing!(self, conn => {
+            if let Some((key, fingerprint)) = &new.idempotency {
+                // Whoever comes second waits for the first, and then finds the key taken.
+                let claimed = sqlx::query(
+                    "insert into email_keys (organization_id, idempotency_key, fingerprint, email_id, created_at) \
+                     values ($1, $2, $3, $4, $5) on conflict (organization_id, idempotency_key) do update set \
+                     fingerprint = excluded.fingerprint, email_id = excluded.email_id, \
+                     created_at = excluded.created_at where email_keys.created_at < $6",
+                )
+                .bind(organization.uuid())
+                .bind(key)
+                .bind(&fingerprint[..])
+                .bind(new.id.uuid())
+                .bind(new.at.millis())
+                .bind(new.at.plus_ms(-IDEMPOTENCY_MS).millis())
+                .execute(&mut *conn)
+                .await?;
+                if claimed.rows_affected() == 0 {
+                    let (known, email): (Vec<u8>, Uuid) = sqlx::query_as(
+                        "select fingerprint, email_id from email_keys where organization_id = $1 and idempotency_key = $2",
+                    )
+                    .bind(organization.uuid())
+                    .bind(key)
+                    .fetch_one(&mut *conn)
+                    .await?;
+                    let is_same = known == fingerprint;
+                    return Ok(if is_same { QueuedEmail::Known(EmailId::from_uuid(email)) } else { QueuedEmail::KeyReused });
+                }
+            }
             let unwanted = unwanted!(conn, organization, &new.to, new.category.as_deref());
             let (state, next, detail) = match unwanted {
                 Some(detail) => (EmailState::Suppressed, None, detail),
@@ -280,7 +322,7 @@ impl Store {
                 let step = EmailStep { at: new.at, kind, integration_id: None, detail, fault: None };
                 add_step!(conn, new.id.uuid(), step);
             }
-            Ok(state)
+            Ok(QueuedEmail::New(state))
         })
     }
 

@@ -228,6 +228,17 @@ impl Store {
         Ok(())
     }
 
+    /// Open alerts of one rule, of all organizations, by their subjects.
+    pub async fn open_alerts_of(&self, rule: AlertRule) -> Result<Vec<(OrganizationId, String)>> {
+        let rows: Vec<(Uuid, String)> = reading!(self, db => sqlx::query_as(
+            "select organization_id, subject from alerts where resolved_at is null and rule = $1",
+        )
+        .bind(rule.as_str())
+        .fetch_all(db)
+        .await)?;
+        Ok(rows.into_iter().map(|(id, subject)| (OrganizationId::from_uuid(id), subject)).collect())
+    }
+
     /// Open alerts that come and go with facts.
     pub async fn open_facts(&self) -> Result<BTreeSet<FactKey>> {
         let rows: Vec<(Uuid, String, String)> = reading!(self, db => {

@@ -81,7 +81,7 @@ impl SumRow {
 }
 
 impl Store {
-    /// Takes checks that are due, at most `limit`, for `node` alone: the row says who has it until the result is stored, or
+    /// Takes checks that are due or were asked for, at most `limit`, for `node` alone: the row says who has it until the result is stored, or
     /// the node is known to be dead. `latest` is the latest time that a check can be due by its interval: one beyond was
     /// written by a clock that has been set back since.
     pub async fn take_checks(
@@ -92,8 +92,8 @@ impl Store {
         limit: u32,
     ) -> Result<Vec<DueCheck>> {
         let due: Option<i64> = reading!(self, db => sqlx::query_scalar(
-            "select 1 from integration_health where next_check_at is not null and (next_check_at <= $1 \
-             or next_check_at > $2) and node_id is null limit 1",
+            "select 1 from integration_health where next_check_at is not null and node_id is null \
+             and (next_check_at <= $1 or next_check_at > $2 or (asked_at is not null and answered is null)) limit 1",
         )
         .bind(now.millis())
         .bind(latest.millis())
@@ -106,8 +106,9 @@ impl Store {
             // Another node that took one at the same time has the row locked; then the condition does not hold any more.
             Ok(sqlx::query_scalar(
                 "update integration_health set node_id = $1 where node_id is null and integration_id in (\
-                 select integration_id from integration_health where next_check_at is not null \
-                 and (next_check_at <= $2 or next_check_at > $3) and node_id is null order by next_check_at limit $4) \
+                 select integration_id from integration_health where next_check_at is not null and node_id is null \
+                 and (next_check_at <= $2 or next_check_at > $3 or (asked_at is not null and answered is null)) \
+                 order by next_check_at limit $4) \
                  returning integration_id",
             )
             .bind(node.uuid())
@@ -127,6 +128,30 @@ impl Store {
                 .bind(node.uuid())
                 .execute(&mut *conn)
                 .await?;
+            Ok(())
+        })
+    }
+
+    /// Puts a check off that came to no result, until `next_check_at`. A round does not wait for it.
+    pub async fn put_off_check(
+        &self,
+        organization: OrganizationId,
+        integration: IntegrationId,
+        node: NodeId,
+        next_check_at: Timestamp,
+    ) -> Result<()> {
+        writing!(self, conn => {
+            sqlx::query(
+                "update integration_health set node_id = null, asked_at = case when answered is null then null \
+                 else asked_at end, next_check_at = case when next_check_at is null then null else $4 end \
+                 where organization_id = $1 and integration_id = $2 and node_id = $3",
+            )
+            .bind(organization.uuid())
+            .bind(integration.uuid())
+            .bind(node.uuid())
+            .bind(next_check_at.millis())
+            .execute(&mut *conn)
+            .await?;
             Ok(())
         })
     }
@@ -173,14 +198,18 @@ impl Store {
             let next = row.next_check_at.map(Timestamp::from_millis).map(|planned| match next_check_at {
                 Some((_, suspect)) if after.is_suspect() && node.is_none() => planned.min(suspect),
                 Some((_, suspect)) if after.is_suspect() => suspect,
-                Some((usual, _)) if node.is_some() => usual,
-                // Checks out of turn, and real work, leave the turns as they are.
+                Some((usual, _)) if node.is_some() && planned <= finding.at => usual,
+                // A round leaves the turns as they are, unless a clock has been set back since they were written.
+                Some((usual, _)) if node.is_some() => planned.min(usual),
+                // So do checks that a person asks for, and real work.
                 _ => planned,
             });
             sqlx::query(
                 "update integration_health set health = $2, health_since = $3, bad = $4, good = $5, slow = $6, \
                  last_checked_at = $7, last_good_at = coalesce($8, last_good_at), last_latency_ms = $9, last_error = $10, \
-                 last_fault = $11, next_check_at = $12, node_id = case when node_id = $13 then null else node_id end \
+                 last_fault = $11, next_check_at = $12, node_id = case when node_id = $13 then null else node_id end, \
+                 answered = case when asked_at is null then null else coalesce(answered, $14) end, \
+                 answered_at = case when asked_at is null then null else coalesce(answered_at, $15) end \
                  where integration_id = $1",
             )
             .bind(integration.uuid())
@@ -196,6 +225,8 @@ impl Store {
             .bind(finding.fault.map(domain::catalogue::Fault::as_str))
             .bind(next.map(Timestamp::millis))
             .bind(node.map(PublicId::uuid))
+            .bind((!finding.is_work).then(|| after.verdict().as_str()))
+            .bind((!finding.is_work).then(|| finding.at.millis()))
             .execute(&mut *conn)
             .await?;
             if let Some(entry) = entry {

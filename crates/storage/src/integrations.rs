@@ -378,19 +378,4 @@ impl Store {
     pub async fn integration_called(&self, id: IntegrationId, now: Timestamp) -> Result<Option<IntegrationRow>> {
         Ok(self.integrations_by_id(&[id.uuid()], now).await?.pop())
     }
-
-    /// Makes every active integration of an organization due now. Answers how many.
-    pub async fn make_checks_due(&self, organization: OrganizationId, now: Timestamp) -> Result<u64> {
-        writing!(self, conn => {
-            let done = sqlx::query(
-                "update integration_health set next_check_at = $2 \
-                 where organization_id = $1 and next_check_at is not null and node_id is null",
-            )
-            .bind(organization.uuid())
-            .bind(now.millis())
-            .execute(&mut *conn)
-            .await?;
-            Ok(done.rows_affected())
-        })
-    }
 }

@@ -4,6 +4,7 @@ mod alerts;
 mod api_keys;
 mod audit;
 mod authorizations;
+mod check_rounds;
 mod columns;
 mod connections;
 mod db;
@@ -24,6 +25,7 @@ mod jobs;
 mod keyset;
 mod logs;
 mod members;
+mod notification_preferences;
 mod organizations;
 mod replays;
 mod retention;
@@ -48,7 +50,7 @@ pub use connections::{
     ConnectionRow, DueRevocation, Known, NewConnection, NewRevocation, NewTokens, RefreshLease, Refreshed,
 };
 pub use dead_letters::{DeadLetterRow, Moved};
-pub use emails::{EmailNews, EmailNewsKind, EmailRow, NewEmail, SettledEmail};
+pub use emails::{EmailNews, EmailNewsKind, EmailRow, NewEmail, QueuedEmail, SettledEmail};
 pub use error::{Result, StoreError};
 pub use facts::{Fact, FactKey};
 pub use failover::{FailoverChange, FailoverRow, NewFailover, NewMove, Seat};

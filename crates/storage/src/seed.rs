@@ -130,7 +130,44 @@ impl Seed {
     }
 }
 
+/// What is kept of health figures: grain in minutes, and how many of it back from now.
+const KEPT: [(i64, i64); 3] = [(1, 2 * 1_440), (60, 30 * 24), (1_440, 30)];
+/// Buckets of each integration in one transaction.
+const BUCKETS: i64 = 60;
+
 impl Store {
+    /// Makes a month of health figures, up to `until`, for every integration of `organization`.
+    pub async fn seed_health(&self, organization: OrganizationId, until: Timestamp) -> Result<()> {
+        let numbers = if self.is_shared() {
+            "(select generate_series(cast($1 as bigint), cast($2 as bigint) - 1) as n) as number"
+        } else {
+            "(with recursive number (n) as (select $1 union all select n + 1 from number where n + 1 < $2) \
+             select n from number)"
+        };
+        let statement = format!(
+            "insert into health_rollups (organization_id, integration_id, grain_minutes, bucket, work_ok, work_failed, \
+             checks_ok, checks_failed, latency_ms) \
+             select i.organization_id, i.id, $4, $5 - n * $4, 0, 0, $4, 0, $4 * 12 from integrations i cross join {numbers} \
+             where i.organization_id = $3 on conflict do nothing"
+        );
+        for (grain, count) in KEPT {
+            let newest = until.minute().div_euclid(grain) * grain;
+            for first in (0..count).step_by(usize::try_from(BUCKETS).unwrap_or(1)) {
+                let (statement, end) = (statement.clone(), (first + BUCKETS).min(count));
+                writing!(self, conn => {
+                    sqlx::query(AssertSqlSafe(statement))
+                        .bind(first).bind(end).bind(organization.uuid()).bind(grain).bind(newest)
+                        .execute(&mut *conn).await?;
+                    Ok(())
+                })?;
+            }
+        }
+        if let Db::Postgres(pool) = &self.db {
+            sqlx::query("vacuum analyze").execute(pool).await?;
+        }
+        Ok(())
+    }
+
     /// Makes `count` deliveries to `webhook`, each with an event of its own, one in every millisecond up to `until`.
     pub async fn seed(
         &self,

@@ -11,6 +11,7 @@ mod api;
 mod backlog;
 mod deliver;
 mod figures;
+mod integrations;
 mod load;
 mod mixed;
 mod neighbour;
@@ -49,6 +50,8 @@ pub enum Scenario {
     Recover(recover::Recover),
     /// Memory while many deliveries wait for slow receivers.
     Waiting(waiting::Waiting),
+    /// Many integrations that are checked in their turns: how evenly, at what cost, and how soon an outage is known.
+    Integrations(integrations::Integrations),
     /// The client alone, which others are compared with.
     #[command(hide = true)]
     Raw(raw::Raw),
@@ -120,6 +123,7 @@ pub async fn run(scenario: Scenario) -> Result<(), BenchError> {
             Scenario::Rate(rate) => measure(rate).await,
             Scenario::Recover(recover) => measure(recover).await,
             Scenario::Waiting(waiting) => measure(waiting).await,
+            Scenario::Integrations(integrations) => measure(integrations).await,
             Scenario::Raw(raw) => raw.run().await,
         }
     };

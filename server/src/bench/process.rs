@@ -14,7 +14,7 @@ use tokio::{
 
 use super::{
     BenchError,
-    api::{Api, KEY},
+    api::{Api, KEY, OWNER},
 };
 
 /// Clock ticks per second in `/proc`; fixed by the kernel's interface on Linux.
@@ -42,6 +42,8 @@ impl Server {
             .env("SIGNALBOX_DATABASE_URL", database)
             .env("SIGNALBOX_ALLOW_NETWORKS", "127.0.0.0/8")
             .env("SIGNALBOX_BOOTSTRAP_API_KEY", KEY)
+            .env("SIGNALBOX_BOOTSTRAP_EMAIL", OWNER.0)
+            .env("SIGNALBOX_BOOTSTRAP_PASSWORD", OWNER.1)
             .env("SIGNALBOX_LOG", "error")
             .stdout(Stdio::piped())
             .kill_on_drop(true);

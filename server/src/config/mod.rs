@@ -9,13 +9,15 @@ use std::{
     path::PathBuf,
 };
 
-use engine::http::Proxy;
+use engine::{UplinkHost, http::Proxy};
 use http::{HeaderName, Uri};
 use ipnet::IpNet;
 use tracing_subscriber::EnvFilter;
 
 pub use settings::{ConfigError, Flags, Place, Settings, without_password};
 
+/// Most hosts that are asked whether there is a connection.
+const MAX_UPLINK_HOSTS: usize = 8;
 /// Shortest bootstrap API key, in characters.
 const MIN_API_KEY: usize = 32;
 
@@ -49,6 +51,8 @@ pub struct Config {
     pub secret_folders: Vec<PathBuf>,
     /// Folder below which integrations may keep files.
     pub storage_folder: Option<PathBuf>,
+    /// What this server is expected to reach, asked when a provider is not reached.
+    pub uplink_hosts: Vec<UplinkHost>,
     /// Beginning of the product's own delivery headers.
     pub header_prefix: String,
     /// The first owner's e-mail address and password.
@@ -95,6 +99,7 @@ impl TryFrom<&Settings> for Config {
             master_key: settings.parse_optional("master_key", text)?,
             secret_folders: settings.parse("secret_folders", parse_folders)?,
             storage_folder: settings.parse_optional("storage_folder", |value| Ok(PathBuf::from(value)))?,
+            uplink_hosts: settings.parse_optional("uplink_hosts", parse_uplink_hosts)?.unwrap_or_default(),
             header_prefix: settings.parse("header_prefix", parse_header_prefix)?,
             bootstrap_owner,
             bootstrap_api_key: settings.parse_optional("bootstrap_api_key", |value| {
@@ -143,6 +148,22 @@ fn parse_folders(value: &str) -> Result<Vec<PathBuf>, String> {
             },
         )
         .collect()
+}
+
+fn parse_uplink_hosts(value: &str) -> Result<Vec<UplinkHost>, String> {
+    let expected = |item: &str| format!("{item:?} is not a host and a port; expected such as gateway.example.com:443");
+    let host = |item: &str| {
+        let (host, port) = item.rsplit_once(':').ok_or_else(|| expected(item))?;
+        // An IPv6 address stands in brackets, as in a URL.
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        let port = port.parse().ok().filter(|port| *port > 0).ok_or_else(|| expected(item))?;
+        if host.is_empty() { Err(expected(item)) } else { Ok(UplinkHost { host: host.to_owned(), port }) }
+    };
+    let hosts = value.split(',').map(str::trim).map(host).collect::<Result<Vec<_>, _>>()?;
+    if hosts.len() > MAX_UPLINK_HOSTS {
+        return Err(format!("expected at most {MAX_UPLINK_HOSTS} hosts"));
+    }
+    Ok(hosts)
 }
 
 fn parse_networks(value: &str) -> Result<Vec<IpNet>, String> {
@@ -291,6 +312,11 @@ mod tests {
                 "SIGNALBOX_PROXY cannot be \"socks5://proxy.example.com:1080\": expected a proxy that is spoken to over \
                  http://; other kinds are not supported",
             ),
+            (
+                [("SIGNALBOX_UPLINK_HOSTS", "gateway.example.com:443, nowhere")],
+                "SIGNALBOX_UPLINK_HOSTS cannot be \"gateway.example.com:443, nowhere\": \"nowhere\" is not a host and a port; \
+                 expected such as gateway.example.com:443",
+            ),
             ([("SIGNALBOX_LOG_FORMAT", "xml")], "SIGNALBOX_LOG_FORMAT cannot be \"xml\": expected text or json"),
         ] {
             assert_eq!(from_env(&variables).unwrap_err().to_string(), message);
@@ -305,6 +331,17 @@ mod tests {
         );
         assert!(from_toml("listen").unwrap_err().to_string().starts_with("signalbox.toml is not valid TOML: "));
         assert!(from_toml("nonsense = 1").unwrap_err().to_string().contains("There are: listen, data_dir"));
+    }
+
+    #[test]
+    fn hosts_have_ports() {
+        let config = from_toml("uplink_hosts = ['gateway.example.com:443', '[2001:db8::1]:53']").unwrap();
+        let hosts: Vec<_> = config.uplink_hosts.iter().map(|at| (at.host.as_str(), at.port)).collect();
+        assert_eq!(hosts, [("gateway.example.com", 443), ("2001:db8::1", 53)]);
+        for wrong in ["host:0", ":443", "host:https"] {
+            assert!(from_env(&[("SIGNALBOX_UPLINK_HOSTS", wrong)]).is_err(), "{wrong}");
+        }
+        assert!(from_env(&[]).unwrap().uplink_hosts.is_empty(), "nothing is asked unless somebody says so");
     }
 
     #[test]

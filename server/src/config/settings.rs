@@ -21,7 +21,7 @@ const DEFAULT_FILE: &str = "signalbox.toml";
 const ENVIRONMENT_PREFIX: &str = "SIGNALBOX_";
 
 /// Every setting there is.
-pub(super) const KEYS: [&str; 15] = [
+pub(super) const KEYS: [&str; 16] = [
     "listen",
     "data_dir",
     "database_url",
@@ -31,6 +31,7 @@ pub(super) const KEYS: [&str; 15] = [
     "master_key",
     "secret_folders",
     "storage_folder",
+    "uplink_hosts",
     "header_prefix",
     "bootstrap_email",
     "bootstrap_password",
@@ -39,7 +40,7 @@ pub(super) const KEYS: [&str; 15] = [
     "log_format",
 ];
 /// Those that are lists of texts.
-const LISTS: [&str; 2] = ["allow_networks", "secret_folders"];
+const LISTS: [&str; 3] = ["allow_networks", "secret_folders", "uplink_hosts"];
 /// Those that are never printed. URLs are printed without their password.
 const SECRETS: [&str; 3] = ["master_key", "bootstrap_password", "bootstrap_api_key"];
 

@@ -9,6 +9,7 @@ mod docs;
 mod email_frames;
 mod export;
 mod health;
+mod idempotency;
 mod inspect;
 mod json;
 mod leaf;

@@ -84,6 +84,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::WriteIntegrations, routes!(integrations::create)))
         .routes(needs(P::WriteIntegrations, routes!(integrations::test_draft)))
         .routes(needs(P::OperateIntegrations, routes!(integrations::check_all)))
+        .routes(needs(P::ReadIntegrations, routes!(integrations::check_round)))
+        .routes(needs(P::OperateIntegrations, routes!(integrations::cancel_check)))
         .routes(needs(P::ReadIntegrations, routes!(integrations::show)))
         .routes(needs(P::WriteIntegrations, routes!(integrations::update)))
         .routes(needs(P::WriteIntegrations, routes!(integrations::delete)))
@@ -152,6 +154,8 @@ pub fn routes() -> OpenApiRouter<Shared> {
         .routes(needs(P::ManageMembers, routes!(members::list)))
         .routes(needs(P::ManageMembers, routes!(members::create)))
         .routes(needs(P::ReadAudit, routes!(audit::list)))
+        .routes(needs(P::ReadIntegrations, routes!(me::notifications)))
+        .routes(needs(P::ReadIntegrations, routes!(me::set_notifications)))
         // Everybody
         .routes(signed_in(routes!(catalogue::list)))
         .routes(signed_in(routes!(me::whoami)));

@@ -14,6 +14,7 @@ use crate::{
 on_each_database!(
     a_template_is_sent,
     what_is_refused_is_told,
+    a_key_sends_once,
     what_became_of_it,
     a_mail_servers_report_is_heard,
     unsubscribing_takes_one_click,
@@ -125,6 +126,34 @@ async fn what_is_refused_is_told(app: &App) {
     let shown = until(app, &email, &["deferred"]).await;
     assert_eq!(shown["detail"], "There is no active e-mail integration to send it through");
     app.get("/api/v1/emails/eml_01h455vb4pex5vsknk084sn02q").refused(404).await;
+}
+
+async fn a_key_sends_once(app: &App) {
+    let mut server = MailServer::start().await;
+    integration(app, &server, "smtp", json!({})).await;
+    let mut draft = note("a@example.com");
+    draft["idempotency_key"] = json!("welcome-1");
+    let first = sent(app, draft.clone()).await;
+    until(app, &first, &["sent"]).await;
+    let again = sent(app, draft.clone()).await;
+    assert_eq!((&again["id"], &again["state"]), (&first["id"], &json!("sent")), "the first one, as it is now");
+    let by_header = || app.post("/api/v1/emails", note("a@example.com"));
+    assert_eq!(by_header().header("idempotency-key", "welcome-1").expect(202).await["id"], first["id"]);
+    let other = app.post("/api/v1/emails", note("b@example.com")).header("idempotency-key", "welcome-1");
+    let error = other.refused(409).await;
+    assert_eq!(error.detail, "This idempotency key was already used for a different e-mail.");
+    app.post("/api/v1/emails", draft).header("idempotency-key", "welcome-2").refused(400).await;
+    let error = app.post("/api/v1/emails", note("a@example.com")).header("idempotency-key", "").refused(422).await;
+    assert_eq!(error.errors[0].field, "idempotency_key");
+
+    let at_once = async || by_header().header("idempotency-key", "at-once").expect(202).await["id"].clone();
+    let ids = tokio::join!(at_once(), at_once(), at_once(), at_once());
+    assert!(ids.0 == ids.1 && ids.1 == ids.2 && ids.2 == ids.3, "{ids:?}");
+    until(app, &json!({"id": ids.0}), &["sent"]).await;
+    for _ in 0..2 {
+        assert_eq!(server.message().await["to"], json!(["a@example.com"]));
+    }
+    assert_eq!(rows(&app.get("/api/v1/emails").expect(200).await).len(), 2, "nothing was stored twice");
 }
 
 async fn what_became_of_it(app: &App) {

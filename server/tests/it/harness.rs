@@ -44,6 +44,7 @@ pub(crate) fn config(database: &Database) -> Config {
         master_key: None,
         secret_folders: Vec::new(),
         storage_folder: Some(database.folder.path().to_owned()),
+        uplink_hosts: Vec::new(),
         header_prefix: "X-InTime".to_owned(),
         bootstrap_owner: None,
         bootstrap_api_key: Some(ADMIN.to_owned()),

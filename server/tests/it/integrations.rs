@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use domain::Role;
+use engine::UplinkHost;
 use http::Method;
 use serde_json::{Value, json};
 
 use crate::{
     database::Database,
-    harness::{ADMIN, App, client, rows, text},
+    harness::{ADMIN, App, PATIENCE, client, rows, text},
     mail::MailServer,
     on_each_database,
     process::Process,
@@ -19,6 +20,8 @@ on_each_database!(
     settings_and_secrets,
     what_is_refused,
     health_is_found_and_told,
+    all_are_checked_in_a_round,
+    members_choose_what_they_are_told,
     scenarios_in_the_words_of_the_specification,
     logs_are_searched_exported_and_cleared,
     the_tools_of_troubleshooting,
@@ -39,6 +42,15 @@ fn api(name: &str, base_url: &str, path: &str) -> Value {
 
 async fn added(app: &App, draft: Value) -> String {
     text(&app.post("/api/v1/integrations", draft).expect(201).await["id"])
+}
+
+/// Waits until the check that follows adding it is stored: it must not come between others.
+async fn settled(app: &App, id: &str) {
+    let deadline = tokio::time::Instant::now() + PATIENCE;
+    while app.get(format!("/api/v1/integrations/{id}")).expect(200).await["last_checked_at"].is_null() {
+        assert!(tokio::time::Instant::now() < deadline, "{id} was not checked");
+        tokio::task::yield_now().await;
+    }
 }
 
 /// Checks now and answers what was found.
@@ -173,8 +185,8 @@ async fn health_is_found_and_told(app: &App) {
     slack.hit().await;
     let id = added(app, api("Payroll", &provider.url, "/api")).await;
     provider.hit().await;
-    // The first check runs beside this one.
-    assert_eq!(checked(app, &id).await["health"], "healthy");
+    settled(app, &id).await;
+    assert_eq!(health(app, &id).await, "healthy");
     provider.script(&[503; 3]);
     for (number, wanted) in [(1, "healthy"), (2, "healthy"), (3, "down")] {
         let found = checked(app, &id).await;
@@ -220,9 +232,166 @@ async fn health_is_found_and_told(app: &App) {
     assert!(rows(&app.get("/api/v1/alerts").expect(200).await).is_empty());
     assert_eq!(rows(&app.get("/api/v1/alerts?state=resolved").expect(200).await).len(), 1);
     app.post(format!("{path}/resolve"), json!({})).refused(409).await;
+}
 
-    let all = app.post("/api/v1/integrations/health-check", json!({})).expect(202).await;
-    assert_eq!(all["checking"], 2);
+async fn all_are_checked_in_a_round(app: &App) {
+    const ROUND: &str = "/api/v1/integrations/health-check";
+    let (mut provider, mut slow) = (Receiver::start().await, Receiver::start().await);
+    app.get(ROUND).refused(404).await;
+    let good = added(app, api("Good", &provider.url, "/ok")).await;
+    let bad = added(app, api("Bad", &format!("http://{}", refusing().await), "/")).await;
+    let turn = app.get(format!("/api/v1/integrations/{good}")).expect(200).await["next_check_at"].clone();
+    for _ in 0..3 {
+        checked(app, &bad).await;
+    }
+    let held = added(app, api("Held", &slow.url, "/held")).await;
+    let off = added(app, api("Off", &provider.url, "/off")).await;
+    app.post(format!("/api/v1/integrations/{off}/disable"), json!({})).expect(200).await;
+    for id in [&good, &bad, &held, &off] {
+        settled(app, id).await;
+    }
+    assert_eq!((provider.unread(), slow.unread()), (2, 1), "each is checked when it is added");
+    for _ in 0..2 {
+        provider.hit().await;
+    }
+    slow.hit().await;
+    let gate = slow.close();
+
+    let begun = app.post(ROUND, json!({})).send().await;
+    assert_eq!(begun.header("location"), ROUND);
+    let begun = begun.expect(202);
+    assert_eq!((&begun["state"], &begun["total"], &begun["checked"]), (&json!("running"), &json!(3), &json!(0)));
+    assert_eq!(app.post(ROUND, json!({})).expect(202).await["started_at"], begun["started_at"], "one at a time");
+    let until = async |done: &dyn Fn(&Value) -> bool| {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            let round = app.ask(Method::GET, ROUND).key(ADMIN).expect(200).await;
+            if done(&round) {
+                return round;
+            }
+            assert!(tokio::time::Instant::now() < deadline, "{round}");
+            tokio::task::yield_now().await;
+        }
+    };
+    let nearly = until(&|round| round["checked"] == 2).await;
+    assert_eq!((&nearly["state"], &nearly["healthy"], &nearly["down"]), (&json!("running"), &json!(1), &json!(1)));
+    slow.hit().await;
+    assert_eq!((provider.hit().await.path, provider.unread()), ("/ok".to_owned(), 0), "the disabled one is not asked");
+    let shown = app.get(format!("/api/v1/integrations/{good}")).expect(200).await;
+    assert_eq!(shown["next_check_at"], turn, "its turn stays as it is");
+    let cancelled = app.delete(ROUND).expect(200).await;
+    assert_eq!((&cancelled["state"], &cancelled["total"]), (&json!("cancelled"), &json!(2)), "{cancelled}");
+    app.delete(ROUND).refused(409).await;
+
+    app.delete(format!("/api/v1/integrations/{held}")).expect(204).await;
+    gate.cancel();
+    app.post(ROUND, json!({})).expect(202).await;
+    let done = until(&|round| round["state"] == "done").await;
+    assert_eq!((&done["total"], &done["healthy"], &done["down"]), (&json!(2), &json!(1), &json!(1)));
+    assert!(done["finished_at"].is_string() && provider.hit().await.path == "/ok", "{done}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_is_blamed_for_our_own_connection() {
+    // It need not do more than take connections.
+    let gateway = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let at = gateway.local_addr().unwrap();
+    let uplink = || vec![UplinkHost { host: at.ip().to_string(), port: at.port() }];
+    let app = App::start_with(Database::sqlite(), |config| config.uplink_hosts = uplink()).await;
+    let mut slack = Receiver::start().await;
+    let team = json!({
+        "provider": "slack",
+        "name": "Team",
+        "secrets": {"webhook_url": format!("{}/hook", slack.url)},
+        "check_interval_s": 86_400,
+    });
+    added(&app, team).await;
+    slack.hit().await;
+    let told = async |slack: &mut Receiver, words: &str| {
+        let message = slack.hit().await.json();
+        assert!(message["text"].as_str().unwrap().contains(words), "{message}");
+    };
+    let gone = async |name: &str| added(&app, api(name, &format!("http://{}", refusing().await), "/")).await;
+
+    // While the gateway answers, a provider that does not is to blame.
+    let first = gone("First").await;
+    settled(&app, &first).await;
+    for _ in 0..3 {
+        checked(&app, &first).await;
+    }
+    assert_eq!(health(&app, &first).await, "down");
+    told(&mut slack, "[Critical] First").await;
+    let counted = rows(&app.get("/api/v1/alerts").expect(200).await)[0]["occurrences"].clone();
+
+    drop(gateway);
+    let others = [gone("Second").await, gone("Third").await];
+    for id in others.iter().chain([&first]) {
+        for _ in 0..4 {
+            assert_eq!(checked(&app, id).await["fault"], "refused");
+        }
+    }
+    let open = app.get("/api/v1/alerts").expect(200).await;
+    let rules: Vec<_> = rows(&open).iter().map(|alert| text(&alert["rule"])).collect();
+    assert_eq!(rules, ["own_connection", "integration_down"], "one in place of one for each");
+    assert_eq!(rows(&open)[1]["occurrences"], counted, "what is known already is not counted either");
+    told(&mut slack, "[Critical] This server has no connection").await;
+    for id in &others {
+        let shown = app.get(format!("/api/v1/integrations/{id}")).expect(200).await;
+        assert_eq!((&shown["health"], &shown["pulse"]["bad"]), (&json!("unknown"), &json!(0)), "not counted");
+        let log = app.get(format!("/api/v1/integrations/{id}/logs")).expect(200).await;
+        assert_eq!(rows(&log)[0]["details"]["Counted"], "No: this server has no connection");
+    }
+
+    // Another process does not forget it, tells nobody again, and ends it when the gateway is back.
+    let App { server, database, .. } = app;
+    server.stop().await;
+    let app = App::start_with(database, |config| config.uplink_hosts = uplink()).await;
+    checked(&app, &first).await;
+    assert!(rows(&app.get("/api/v1/alerts?state=resolved").expect(200).await).is_empty());
+    let _gateway = std::net::TcpListener::bind(at).unwrap();
+    told(&mut slack, "[Resolved] This server has no connection").await;
+    for _ in 0..3 {
+        checked(&app, &others[0]).await;
+    }
+    assert_eq!(health(&app, &others[0]).await, "down", "from now on it counts");
+    told(&mut slack, "[Critical] Second").await;
+    app.end().await;
+}
+
+async fn members_choose_what_they_are_told(app: &App) {
+    const OWN: &str = "/api/v1/me/notifications";
+    let (mut mail, provider) = (MailServer::start().await, Receiver::start().await);
+    let mut sender = mail.integration("smtp", &json!({}));
+    sender["check_interval_s"] = json!(86_400);
+    let sender = added(app, sender).await;
+    let cookie = app.sign_in(Role::Viewer).await;
+    let own = |method: Method| app.ask(method, OWN).header("cookie", &cookie).header("sec-fetch-site", "same-origin");
+    let told = json!({"emails": ["ops@example.com", "Viewer@example.com"], "slack": false, "reminder_minutes": 0});
+    app.put("/api/v1/alert-settings", told).expect(200).await;
+    app.get(OWN).refused(404).await;
+    let unsaid = own(Method::GET).expect(200).await;
+    let of = |list: &Value, name: &str| list[name].as_array().unwrap().len();
+    assert_eq!(of(&unsaid, "email"), of(&unsaid, "browser"), "as the organization says, which has the address");
+    own(Method::PUT).json(json!({"email": ["nonsense"], "browser": []})).refused(400).await;
+
+    let wants = json!({"email": ["secret_age"], "browser": []});
+    assert_eq!(own(Method::PUT).json(&wants).expect(200).await, wants);
+    let id = added(app, api("Payroll", &provider.url, "/status/503")).await;
+    for _ in 0..3 {
+        checked(app, &id).await;
+    }
+    assert_eq!(mail.message().await["to"], json!(["ops@example.com"]));
+    let wants = json!({"email": ["integration_down", "integration_down"], "browser": ["all_down"]});
+    own(Method::PUT).json(wants).expect(200).await;
+    assert_eq!(own(Method::GET).expect(200).await, json!({"email": ["integration_down"], "browser": ["all_down"]}));
+    let alert = text(&rows(&app.get("/api/v1/alerts").expect(200).await)[0]["id"]);
+    app.post(format!("/api/v1/alerts/{alert}/resolve"), json!({})).expect(200).await;
+    let mut to = vec![mail.message().await["to"].to_string(), mail.message().await["to"].to_string()];
+    to.sort();
+    assert_eq!(to, ["[\"ops@example.com\"]", "[\"viewer@example.com\"]"]);
+    app.post(format!("/api/v1/integrations/{sender}/test-email"), json!({"to": "us@example.com"})).expect(200).await;
+    assert_eq!(mail.message().await["to"], json!(["us@example.com"]), "nobody else was told");
+    assert!(app.get("/api/v1/audit").expect(200).await.to_string().contains("notification_preferences.updated"));
 }
 
 async fn scenarios_in_the_words_of_the_specification(app: &App) {
@@ -252,6 +421,12 @@ async fn scenarios_in_the_words_of_the_specification(app: &App) {
     );
     let plain = found(&receiver.url.replace("http://", "https://"), "/").await;
     assert_eq!((&plain["fault"], &plain["message"]), (&json!("tls"), &json!("SSL certificate verification failed")));
+    // Nobody says anything until the deadline of a probe.
+    let silent = found(&format!("http://{}", hanging().await), "/").await;
+    assert_eq!(
+        (&silent["fault"], &silent["message"]),
+        (&json!("timeout"), &json!("Connection to Custom API timed out"))
+    );
     let mut missing = api("Missing", &receiver.url, "/");
     missing["secrets"]["authorization"] = json!("env:NOBODY_HAS_SET_THIS");
     let missing = app.post("/api/v1/integrations/test", missing).expect(200).await;

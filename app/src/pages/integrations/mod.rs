@@ -6,8 +6,8 @@ pub mod new;
 pub mod one;
 
 use domain::{
-    IntegrationState, IntegrationStatus, Permission,
-    api::{Alert, CheckResult, IntegrationSummary},
+    IntegrationStatus, Permission,
+    api::{Alert, CheckResult, CheckRound, IntegrationSummary, JobState},
     health::Health,
     human_ms,
 };
@@ -15,7 +15,7 @@ use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::query_signal_with_options};
 
 use crate::{
-    calls::integrations::{ActOnIntegration, CheckAll, Dashboard, IntegrationRow, Verb, show_dashboard},
+    calls::integrations::{ActOnIntegration, CancelCheck, CheckAll, Dashboard, IntegrationRow, Verb, show_dashboard},
     components::{
         field::{FormProblem, Refusal},
         heading::Heading,
@@ -25,10 +25,13 @@ use crate::{
         toast::Toasts,
     },
     keyboard::shortcut,
-    live::Live,
+    live::{Live, after},
     session::may,
     time::Time,
 };
+
+/// Between two looks at a check of all, in milliseconds.
+const LOOK_AGAIN_MS: i32 = 2_000;
 
 /// The dashboard.
 #[component]
@@ -39,21 +42,31 @@ pub fn Integrations() -> AnyView {
     let options = || NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
     let (search, set_search) = query_signal_with_options::<String>("q", options());
     let (shown, set_shown) = query_signal_with_options::<String>("status", options());
+    let cancel = ServerAction::<CancelCheck>::new();
     let ticks = live.ticks(|event| event.is_of("integrations") || event.is_of("alerts"));
-    let changes = move || (act.version().get(), all.version().get(), live.reopened.get(), ticks.get());
+    let looks = RwSignal::new(0_u32);
+    let changes = move || {
+        let moves = (act.version().get(), all.version().get(), cancel.version().get());
+        (moves, live.reopened.get(), ticks.get(), looks.get())
+    };
     let dashboard = Resource::new(changes, |_| show_dashboard());
     report(act);
-    // What was checked since the button was pressed is the progress of the whole.
-    let since = RwSignal::new(None);
+    // News of this node come by themselves; what other nodes check is asked for.
+    Effect::new(move |_| {
+        let is_running = dashboard
+            .with(|answer| matches!(answer, Some(Ok(it)) if it.round.as_ref().is_some_and(|it| it.state == JobState::Running)));
+        if is_running {
+            // The page may be gone by then.
+            after(LOOK_AGAIN_MS, move || _ = looks.try_update(|looks| *looks += 1));
+        }
+    });
     let toasts: Toasts = expect_context();
     Effect::new(move |_| {
-        if let Some(Ok(checking)) = all.value().get() {
-            let number = i64::try_from(checking).unwrap_or_default();
-            toasts.say(&format!("Checking {}", count(number, "integration", "integrations")));
+        if let Some(Ok(round)) = all.value().get() {
+            toasts.say(&format!("Checking {}", count(round.total, "integration", "integrations")));
         }
     });
     let pending = all.pending();
-    let begin = move |_| since.set(Some(now()));
     let typed = search.get_untracked().unwrap_or_default();
     let chosen = shown.get_untracked().unwrap_or_default();
     view! {
@@ -64,7 +77,7 @@ pub fn Integrations() -> AnyView {
                     {may(Permission::OperateIntegrations)
                         .then(|| {
                             view! {
-                                <ActionForm action=all on:submit=begin>
+                                <ActionForm action=all>
                                     <button class="btn" disabled=move || pending.get() aria-keyshortcuts=shortcut("r")>
                                         {icon("retry")}
                                         "Health Check All"
@@ -89,12 +102,13 @@ pub fn Integrations() -> AnyView {
             </div>
             <FormProblem refusal=Refusal::of(all) />
             <FormProblem refusal=Refusal::of(act) />
+            <FormProblem refusal=Refusal::of(cancel) />
             {loaded(
                 dashboard,
                 move |dashboard| {
                     view! {
                         <div class="stack-wide">
-                            {totals(&dashboard.summary)} {progress(&dashboard, since)}
+                            {totals(&dashboard.summary)} {dashboard.round.as_ref().map(|round| progress(round, cancel))}
                             {critical(&dashboard, act)}
                         </div>
                     }
@@ -139,13 +153,6 @@ pub fn Integrations() -> AnyView {
     .into_any()
 }
 
-/// The browser's clock. Only ever asked after something was pressed, so never while the page is rendered on the server.
-fn now() -> domain::Timestamp {
-    #[expect(clippy::cast_possible_truncation, reason = "milliseconds since 1970 are below 2^53")]
-    let ms = js_sys::Date::now() as i64;
-    domain::Timestamp::from_millis(ms)
-}
-
 /// Says what became of a button.
 fn report(act: ServerAction<ActOnIntegration>) {
     let toasts: Toasts = expect_context();
@@ -181,24 +188,42 @@ fn totals(summary: &IntegrationSummary) -> AnyView {
     .into_any()
 }
 
-/// How far a check of all has come.
-fn progress(dashboard: &Dashboard, since: RwSignal<Option<domain::Timestamp>>) -> Option<AnyView> {
-    let since = since.get()?;
-    let active = dashboard.rows.iter().filter(|row| row.integration.state == IntegrationState::Active);
-    let (mut all, mut done) = (0_i64, 0_i64);
-    for row in active {
-        all += 1;
-        done += i64::from(row.integration.last_checked_at.is_some_and(|at| at >= since));
-    }
-    (done < all).then(|| {
-        view! {
-            <p class="notice" role="status">
-                <progress max=all value=done aria-label="Health check of all integrations"></progress>
-                {format!("{done} of {all} checked")}
-            </p>
+/// How far a check of all has come, or what it found.
+fn progress(round: &CheckRound, cancel: ServerAction<CancelCheck>) -> AnyView {
+    let CheckRound { state, total, checked, .. } = *round;
+    if state == JobState::Running {
+        return view! {
+            <div class="notice row" role="status">
+                <progress max=total value=checked aria-label="Health check of all integrations"></progress>
+                <span class="num grow">{format!("{checked} of {total} checked")}</span>
+                {may(Permission::OperateIntegrations)
+                    .then(|| {
+                        view! {
+                            <ActionForm action=cancel>
+                                <button class="btn btn-sm">"Cancel check"</button>
+                            </ActionForm>
+                        }
+                    })}
+            </div>
         }
-        .into_any()
-    })
+        .into_any();
+    }
+    let found = [
+        (round.healthy, "healthy"),
+        (round.degraded, "degraded"),
+        (round.suspect, "failed once, checked again soon"),
+        (round.down, "down"),
+    ];
+    let found: Vec<_> =
+        found.into_iter().filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+    let ended = if state == JobState::Cancelled { "Health check cancelled" } else { "Health check done" };
+    let colon = if found.is_empty() { "" } else { ": " };
+    view! {
+        <p class="muted" role="status">
+            {format!("{ended}{colon}{}", found.join(", "))} {round.finished_at.map(|at| view! { " · " <Time at /> })}
+        </p>
+    }
+    .into_any()
 }
 
 fn critical(dashboard: &Dashboard, act: ServerAction<ActOnIntegration>) -> Option<AnyView> {

@@ -1,8 +1,9 @@
-//! `/settings`: how the screens look, who belongs to the organization, and who did what.
+//! `/settings`: how the screens look, what a member is told, who belongs to the organization, and who did what.
 
 mod appearance;
 mod audit;
 mod members;
+mod notifications;
 
 use domain::Permission;
 use leptos::prelude::*;
@@ -10,11 +11,12 @@ use leptos_router::hooks::use_query_map;
 
 use crate::{
     calls::{
+        alerts::{SaveNotifications, show_notifications},
         audit::list_audit,
         members::{AddMember, list_members},
         preferences::SavePreferences,
     },
-    components::{heading::Heading, loaded::loaded},
+    components::{heading::Heading, loaded::loaded, toast::Toasts},
     session::may,
 };
 
@@ -25,6 +27,14 @@ pub fn Settings() -> AnyView {
     let cursor = move || query.with(|query| query.get("cursor"));
     let save = ServerAction::<SavePreferences>::new();
     let add = ServerAction::<AddMember>::new();
+    let tell = ServerAction::<SaveNotifications>::new();
+    let toasts: Toasts = expect_context();
+    Effect::new(move |_| {
+        if let Some(Ok(())) = tell.value().get() {
+            toasts.say("Saved");
+        }
+    });
+    let preferences = Resource::new(|| (), |()| show_notifications());
     let members = Resource::new(move || add.version().get(), |_| list_members());
     let audit = Resource::new(cursor, |cursor| async move {
         if may(Permission::ReadAudit) { list_audit(cursor).await.map(Some) } else { Ok(None) }
@@ -35,6 +45,12 @@ pub fn Settings() -> AnyView {
                 <Heading text="Settings" />
             </div>
             {appearance::section(save)}
+            <section class="section" aria-labelledby="notifications">
+                <div class="section-head">
+                    <h2 id="notifications">"Notifications"</h2>
+                </div>
+                {loaded(preferences, move |preferences| notifications::form(&preferences, tell))}
+            </section>
             <section class="section" aria-labelledby="members">
                 <div class="section-head">
                     <h2 id="members">"Members"</h2>

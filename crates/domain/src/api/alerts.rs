@@ -45,6 +45,15 @@ impl Alert {
     }
 }
 
+/// How many alerts nobody has said anything of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AlertCount {
+    /// All.
+    pub open: i64,
+    /// Of these, what the member wants their browser to tell of.
+    pub told: i64,
+}
+
 /// Which alerts are listed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]

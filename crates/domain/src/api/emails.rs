@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::{
-    EmailId, EmailTemplateId, IntegrationId, Problems, Timestamp,
+    BAD_IDEMPOTENCY_KEY, EmailId, EmailTemplateId, IntegrationId, Problems, Timestamp,
     catalogue::{Fault, is_email},
+    is_idempotency_key,
     words::words,
 };
 
@@ -95,6 +96,8 @@ pub struct EmailDraft {
     /// Whether it may be sent once more when it is not known if the provider took it. It is then marked. Where others stand
     /// in for the integration, it is sent once more in any case.
     pub allow_duplicate: bool,
+    /// 1–255 printable characters. For 24 hours, the same key with the same e-mail sends it once.
+    pub idempotency_key: Option<String>,
 }
 
 impl EmailDraft {
@@ -118,6 +121,9 @@ impl EmailDraft {
         }
         check_words(&mut problems, &self.subject, &self.text, &self.html);
         check_category(&mut problems, self.category.as_deref());
+        if self.idempotency_key.as_deref().is_some_and(|key| !is_idempotency_key(key)) {
+            problems.add("idempotency_key", BAD_IDEMPOTENCY_KEY);
+        }
         problems
     }
 }

@@ -1,6 +1,7 @@
 //! What goes over the wire: the same types for the REST API and for the screens.
 
 mod alerts;
+mod check_round;
 mod dead_letters;
 mod emails;
 mod error;
@@ -16,7 +17,8 @@ mod signature;
 mod views;
 mod work;
 
-pub use alerts::{Alert, AlertQuery, Snooze};
+pub use alerts::{Alert, AlertCount, AlertQuery, Snooze};
+pub use check_round::CheckRound;
 pub use dead_letters::{
     DeadLetter, DeadLetterChoice, DeadLetterCount, DeadLetterFilter, DeadLetterIds, DeadLetterQuery, DeadLetterSummary,
     DeadLetterTarget, DoneAtOnce, MAX_IDS, Refusal, Refused,

@@ -2,6 +2,7 @@
 //! health checks, and by [`watch`] for what is noticed by looking.
 
 mod notify;
+mod preferences;
 mod watch;
 
 use domain::{
@@ -22,12 +23,6 @@ impl Engine {
         let after: Option<AlertId> = paging::after(query.cursor.as_deref())?;
         let limit = paging::limit(query.limit);
         self.inner.store.alerts(actor.organization, &query, after, limit).await.map_err(refused)
-    }
-
-    /// How many alerts nobody has said anything of.
-    pub async fn open_alerts(&self, actor: &Actor) -> Result<i64> {
-        actor.require(Permission::ReadIntegrations)?;
-        self.inner.store.open_alerts(actor.organization).await.map_err(refused)
     }
 
     /// Says that somebody works on it: no more reminders.

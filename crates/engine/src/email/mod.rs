@@ -16,12 +16,13 @@ use domain::{
     EmailId, EmailTemplateId, IntegrationId, OrganizationId, Permission, Problems,
     api::{
         ApiError, Email, EmailDetail, EmailDraft, EmailPreviewRequest, EmailQuery, EmailTemplate, EmailTemplateDraft,
-        EmailUsage, Page, RenderedEmail, Suppression, SuppressionDraft, SuppressionQuery,
+        EmailUsage, ErrorCode, Page, RenderedEmail, Suppression, SuppressionDraft, SuppressionQuery,
     },
     catalogue::{Fault, IntegrationType, rate_limited},
 };
 use serde_json::Value;
-use storage::{IntegrationRow, NewEmail};
+use sha2::{Digest, Sha256};
+use storage::{IntegrationRow, NewEmail, QueuedEmail};
 use tokio::time::Instant;
 
 pub(crate) use queue::run;
@@ -47,12 +48,20 @@ pub(crate) struct Letter<'l> {
     pub unsubscribe_url: Option<String>,
 }
 
+/// What makes two e-mails with the same idempotency key the same.
+fn fingerprint(draft: &EmailDraft) -> [u8; 32] {
+    let text = serde_json::to_vec(draft).expect("wire types have text keys and no failing serializer");
+    Sha256::digest(text).into()
+}
+
 impl Engine {
-    /// Accepts an e-mail: renders it, and queues it.
-    pub async fn send_email(&self, actor: &Actor, draft: EmailDraft) -> Result<Email> {
+    /// Accepts an e-mail: renders it, and queues it. One that was accepted under the same idempotency key is shown as it is.
+    pub async fn send_email(&self, actor: &Actor, mut draft: EmailDraft) -> Result<Email> {
         actor.require(Permission::SendEmails)?;
         draft.check().or(())?;
         let organization = actor.organization;
+        let key = draft.idempotency_key.take();
+        let idempotency = key.map(|key| (key, fingerprint(&draft)));
         if let Some(id) = draft.integration_id {
             let row = self.find_integration(organization, id).await?;
             if row.integration.kind != IntegrationType::Email {
@@ -83,8 +92,16 @@ impl Engine {
             content,
             allow_duplicate: draft.allow_duplicate,
             at: self.now(),
+            idempotency,
         };
-        self.inner.store.queue_email(organization, new).await.map_err(refused)?;
+        match self.inner.store.queue_email(organization, new).await.map_err(refused)? {
+            QueuedEmail::New(_) => {}
+            QueuedEmail::Known(known) => return Ok(self.find_email(organization, known).await?.email),
+            QueuedEmail::KeyReused => {
+                let detail = "This idempotency key was already used for a different e-mail.";
+                return Err(ApiError::new(ErrorCode::Conflict, detail));
+            }
+        }
         self.inner.mailer.notify_one();
         self.inner.live.send(organization, LiveEvent::Emails);
         Ok(self.find_email(organization, id).await?.email)

@@ -9,9 +9,11 @@ mod diagnose;
 mod folder;
 mod probe;
 mod report;
+mod round;
 mod s3;
 mod secret;
 mod test;
+mod uplink;
 mod worker;
 
 use std::{collections::BTreeMap, sync::Arc};
@@ -34,6 +36,8 @@ pub(crate) use diagnose::target;
 pub(crate) use folder::put as put_into_folder;
 pub(crate) use probe::{Probed, found, smtp_server};
 pub(crate) use s3::{Operation, send as send_to_bucket};
+pub use uplink::UplinkHost;
+pub(crate) use uplink::{Uplink, watch};
 pub(crate) use worker::run;
 
 use crate::{

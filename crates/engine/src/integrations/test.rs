@@ -9,7 +9,7 @@ use domain::{
 };
 
 use super::probe::probe;
-use crate::{Actor, Engine, LiveEvent, Result, error::refused};
+use crate::{Actor, Engine, Result};
 
 impl Engine {
     /// Tests the connection of an integration.
@@ -44,15 +44,6 @@ impl Engine {
         actor.require(Permission::OperateIntegrations)?;
         let row = self.find_integration(actor.organization, id).await?;
         self.inner.check_health(row, None, LogKind::Check).await.ok_or_else(|| ApiError::not_found("Provider"))
-    }
-
-    /// Makes every active integration due for its check. Answers how many are checked.
-    pub async fn check_all_integrations(&self, actor: &Actor) -> Result<u64> {
-        actor.require(Permission::OperateIntegrations)?;
-        let due = self.inner.store.make_checks_due(actor.organization, self.now()).await.map_err(refused)?;
-        self.inner.checker.notify_one();
-        self.inner.live.send(actor.organization, LiveEvent::Integrations);
-        Ok(due)
     }
 
     /// Begins anew with an integration that was switched off or failed: switches it on if need be, and tests it.

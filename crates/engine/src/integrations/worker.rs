@@ -10,7 +10,7 @@ use std::{
 };
 
 use domain::{
-    AlertRule, IntegrationId, NodeId, OrganizationId,
+    AlertRule, IntegrationId, NodeId, OrganizationId, Timestamp,
     api::{CheckResult, Integration, LogKind, LogLevel},
     catalogue::{ConnectionKind, Provider},
     health::{CHECK_INTERVAL_S, Finding, SLOW_MS},
@@ -26,8 +26,10 @@ use crate::{Inner, LiveEvent};
 const AT_ONCE: usize = 32;
 /// Checks that are taken in one go.
 const BATCH: u32 = 16;
-/// Longest pause between two looks.
-const POLL: Duration = Duration::from_secs(1);
+/// Longest pause between two looks: short, because all that became due meanwhile begins at once.
+const POLL: Duration = Duration::from_millis(250);
+/// Pause while there is no room for more.
+const FULL: Duration = Duration::from_millis(50);
 
 /// Runs until the engine stops.
 pub(crate) async fn run(inner: Arc<Inner>) {
@@ -41,6 +43,7 @@ pub(crate) async fn run(inner: Arc<Inner>) {
             inner.checks_lost.store(true, Ordering::Relaxed);
         }
         let pause = match take(&inner, &room).await {
+            Ok(_) if room.available_permits() == 0 => FULL,
             Ok(taken) if taken >= BATCH as usize => Duration::ZERO,
             Ok(_) => POLL,
             Err(error) => {
@@ -102,7 +105,12 @@ impl Inner {
         let provider = self.providers.provider(&row.integration.provider).cloned();
         let Some(provider) = provider else {
             // A provider that this version does not know: it cannot be probed, and nothing is concluded.
-            tracing::warn!(integration.id = %row.integration.id, provider = row.integration.provider, "unknown provider");
+            let Integration { id, provider, check_interval_s, .. } = row.integration;
+            tracing::warn!(integration.id = %id, provider, "unknown provider");
+            if let Some(node) = node {
+                let later = self.clock.now().plus_ms(i64::from(check_interval_s) * 1_000);
+                self.put_off(organization, id, node, later).await;
+            }
             return None;
         };
         let probed = match self.open_secrets(&row) {
@@ -122,8 +130,16 @@ impl Inner {
         Some(probed.result(&provider, &row.integration.config, health))
     }
 
-    /// Stores a result, of a check or of real work, with all that follows from it. What is not the provider's failing is
-    /// logged and not counted. `None`: it could not be stored, or it was not this node's to store.
+    /// A check came to no result: this node has it no more, and it is due then.
+    async fn put_off(&self, organization: OrganizationId, id: IntegrationId, node: NodeId, until: Timestamp) {
+        if let Err(error) = self.store.put_off_check(organization, id, node, until).await {
+            tracing::error!(%error, integration.id = %id, "a check is not put off");
+            self.checks_lost.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Stores a result, of a check or of real work, with all that follows from it. What is not the provider's failing, and what
+    /// fails because this server has no connection, is logged and not counted. `None`: it could not be stored, or it was not this node's to store.
     pub(crate) async fn record(
         &self,
         organization: OrganizationId,
@@ -135,7 +151,17 @@ impl Inner {
     ) -> Option<Recorded> {
         let now = self.clock.now();
         let is_work = kind == LogKind::Send;
-        let entry = self.entry(integration, probed, kind);
+        let mut entry = self.entry(integration, probed, kind);
+        if self.is_cut_off(organization, probed).await {
+            entry.details.insert("Counted".to_owned(), "No: this server has no connection".to_owned());
+            self.write_log(organization, entry).await;
+            if let Some(node) = node {
+                let suspect = domain::health::Pulse { bad: 1, ..domain::health::Pulse::unknown(now) };
+                let pause_ms = suspect.pause_ms(integration.check_interval_s, self.entropy.fraction());
+                self.put_off(organization, integration.id, node, now.plus_ms(pause_ms)).await;
+            }
+            return None;
+        }
         // A refused probe means that we cannot work; a refused recipient means nothing.
         if is_work && probed.fault.is_some_and(|fault| !fault.is_providers()) {
             self.write_log(organization, entry).await;

@@ -184,6 +184,7 @@ impl World {
             master_key: MasterKey::parse("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
             secret_folders: Vec::new(),
             storage_folder: None,
+            uplink_hosts: Vec::new(),
             header_prefix: "X-InTime".into(),
             in_flight: 64,
             webhook_requests: 8,

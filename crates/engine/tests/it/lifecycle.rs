@@ -106,6 +106,7 @@ async fn a_wrong_master_key_is_refused_at_the_start() {
         master_key: engine::secrets::MasterKey::parse("BAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").unwrap(),
         secret_folders: Vec::new(),
         storage_folder: None,
+        uplink_hosts: Vec::new(),
         header_prefix: "X-InTime".into(),
         in_flight: 1,
         webhook_requests: 1,

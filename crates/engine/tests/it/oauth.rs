@@ -136,6 +136,29 @@ async fn an_outage_costs_nothing_while_the_access_lives_and_mends_itself() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_access_that_nothing_renews_ends_and_says_so() {
+    let world = World::new().await;
+    let mut provider = Receiver::start([]).await;
+    let id = integration(&world, &provider).await;
+    let body = json!({"access_token": "access-1", "token_type": "Bearer", "expires_in": 3_600}).to_string();
+    provider.then(Reply::Status(200, "content-type: application/json\r\n", body));
+    back(&world, &sent(&world, id).await).await.unwrap();
+    provider.next().await;
+    let found = connection(&world, id).await;
+    assert_eq!((found.auto_refresh, found.next_refresh_at), (false, None));
+    world.clock.advance_ms(3_599_999);
+    assert_eq!(world.engine.connection_token(&world.actor, id).await.unwrap().access_token, "access-1");
+    world.clock.advance_ms(1);
+    let found = connection(&world, id).await;
+    assert_eq!(found.status, ConnectionStatus::NeedsReauth);
+    assert_eq!(found.problem.as_deref(), Some("Please reconnect your Custom OAuth 2.0 account"));
+    let error = world.engine.connection_token(&world.actor, id).await.err().unwrap();
+    assert_eq!(error.code, ErrorCode::Conflict);
+    assert!(provider.is_quiet(), "there is nothing to ask for");
+    world.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn who_takes_too_long_begins_again() {
     let world = World::new().await;
     let provider = Receiver::start([tokens(1, 3_600)]).await;

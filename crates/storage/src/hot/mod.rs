@@ -29,7 +29,7 @@ use crate::{
 /// bounded in bytes too.
 const MAX_CLAIMED_BODY_BYTES: i64 = 64 * 1024;
 /// For how long an idempotency key is remembered.
-const IDEMPOTENCY_MS: i64 = 24 * 3_600_000;
+pub(crate) const IDEMPOTENCY_MS: i64 = 24 * 3_600_000;
 
 /// Most ids in one statement.
 const IDS: usize = 256;
@@ -574,16 +574,22 @@ impl Store {
         })
     }
 
-    /// Forgets idempotency keys that are too old to matter, at most `limit` at a time. Answers how many.
+    /// Forgets idempotency keys that are too old to matter, at most `limit` of events and as many of e-mails. Answers how many.
     pub async fn forget_idempotency_keys(&self, now: Timestamp, limit: i64) -> Result<u64> {
         let before = now.plus_ms(-IDEMPOTENCY_MS).millis();
         writing!(self, conn => {
-            let done = sqlx::query(
+            let mut forgotten = 0;
+            for statement in [
                 "delete from idempotency_keys where (organization_id, idempotency_key) in (
                      select organization_id, idempotency_key from idempotency_keys where created_at < $1
                      order by created_at limit $2)",
-            ).bind(before).bind(limit).execute(&mut *conn).await?;
-            Ok(done.rows_affected())
+                "delete from email_keys where (organization_id, idempotency_key) in (
+                     select organization_id, idempotency_key from email_keys where created_at < $1
+                     order by created_at limit $2)",
+            ] {
+                forgotten += sqlx::query(statement).bind(before).bind(limit).execute(&mut *conn).await?.rows_affected();
+            }
+            Ok(forgotten)
         })
     }
 }

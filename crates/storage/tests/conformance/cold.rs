@@ -62,6 +62,15 @@ fn member(organization: OrganizationId, number: i64, role: Role) -> MemberRow {
     }
 }
 
+/// A member who signs in with this address.
+pub(crate) async fn signed_up(fresh: &Fresh, organization: OrganizationId, number: i64, email: &str) -> MemberId {
+    let mut row = member(organization, number, Role::Viewer);
+    row.member.email = email.to_owned();
+    let id = row.member.id;
+    fresh.store.create_member(row, audit("member.created", number)).await.unwrap();
+    id
+}
+
 fn organization_row(number: i64) -> OrganizationRow {
     OrganizationRow {
         id: id(number),

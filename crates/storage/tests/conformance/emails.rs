@@ -7,7 +7,7 @@ use domain::{
     },
     catalogue::Fault,
 };
-use storage::{EmailNews, EmailNewsKind, NewEmail, SettledEmail, StoreError};
+use storage::{EmailNews, EmailNewsKind, NewEmail, QueuedEmail, SettledEmail, StoreError};
 
 use crate::{
     Fresh,
@@ -25,6 +25,7 @@ pub(crate) fn email(number: i64, to: &str, category: Option<&str>) -> NewEmail {
         content: RenderedEmail { subject: format!("subject {number}"), text: "text".into(), html: String::new() },
         allow_duplicate: false,
         at: at(number),
+        idempotency: None,
     }
 }
 
@@ -51,7 +52,7 @@ conformance! {
         let other = organization(fresh, 2).await;
         for number in [1, 2, 3] {
             let state = store.queue_email(ours, email(number, "a@example.com", None)).await.unwrap();
-            assert_eq!(state, EmailState::Queued);
+            assert_eq!(state, QueuedEmail::New(EmailState::Queued));
         }
         assert_eq!(store.next_email_at().await.unwrap(), Some(at(1)));
         let (first, second) = (id::<NodeId>(1), id::<NodeId>(2));
@@ -111,6 +112,29 @@ conformance! {
         assert!(store.email(ours, id(1)).await.unwrap().is_none());
     }
 
+    /// The same key makes one e-mail for a day, whoever is faster, in one organization.
+    async fn a_key_makes_one_email(fresh) {
+        let (ours, other) = (organization(fresh, 1).await, organization(fresh, 2).await);
+        let queue = async |organization, number, print: u8, at| {
+            let idempotency = Some(("key".to_owned(), [print; 32]));
+            let new = NewEmail { idempotency, at, ..email(number, "a@example.com", None) };
+            fresh.store.queue_email(organization, new).await.unwrap()
+        };
+        let fresh_one = QueuedEmail::New(EmailState::Queued);
+        let known = |number| QueuedEmail::Known(id(number));
+        assert_eq!(queue(ours, 1, 7, at(1)).await, fresh_one);
+        assert_eq!(queue(ours, 2, 7, at(2)).await, known(1));
+        assert_eq!(queue(ours, 3, 8, at(3)).await, QueuedEmail::KeyReused);
+        assert_eq!(queue(other, 4, 8, at(4)).await, fresh_one);
+        assert_eq!(fresh.store.emails(ours, &EmailQuery::default(), None, 9).await.unwrap().data.len(), 1);
+        let day = 24 * 3_600_000;
+        assert_eq!(queue(ours, 5, 8, at(day + 2)).await, fresh_one, "it is forgotten after a day");
+        assert_eq!(queue(ours, 6, 8, at(day + 3)).await, known(5));
+        assert_eq!(fresh.store.forget_idempotency_keys(at(day + 5), 9).await.unwrap(), 1);
+        let both = tokio::join!(queue(other, 7, 9, at(2 * day)), queue(other, 8, 9, at(2 * day)));
+        assert!(both == (fresh_one, known(7)) || both == (known(8), fresh_one), "{both:?}");
+    }
+
     /// Who does not want e-mail gets none, except what they need.
     async fn who_does_not_want_email_gets_none(fresh) {
         let store = &fresh.store;
@@ -123,7 +147,8 @@ conformance! {
             (ours, 2, "here@example.com", Some("digest"), EmailState::Queued),
             (other, 3, "gone@example.com", None, EmailState::Queued),
         ] {
-            assert_eq!(store.queue_email(organization, email(number, to, category)).await.unwrap(), state, "{number}");
+            let queued = store.queue_email(organization, email(number, to, category)).await.unwrap();
+            assert_eq!(queued, QueuedEmail::New(state), "{number}");
         }
         let row = store.email(ours, id(1)).await.unwrap().unwrap();
         assert_eq!(row.email.detail, "The address is on the suppression list: manual");

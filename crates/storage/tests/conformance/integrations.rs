@@ -4,17 +4,20 @@ use std::collections::BTreeMap;
 
 use domain::{
     AlertRule, AlertSettings, AlertState, Channel, IntegrationId, IntegrationState, IntegrationStatus, LogEntryId,
-    NodeId, OrganizationId, Transition,
-    api::{AlertQuery, Integration, LogKind, LogLevel, LogQuery, RunbookDraft, RunbookStep, SecretMark},
+    NodeId, NotificationPreferences, OrganizationId, Transition,
+    api::{
+        AlertQuery, CheckRound, Integration, JobState, LogKind, LogLevel, LogQuery, RunbookDraft, RunbookStep,
+        SecretMark,
+    },
     catalogue::{Fault, IntegrationType},
     health::{Finding, Health, Pulse},
 };
 use serde_json::json;
-use storage::{AlertAct, NewAlert, NewFinding, NewLogEntry, StoreError};
+use storage::{AlertAct, NewAlert, NewFinding, NewLogEntry, Store, StoreError};
 
 use crate::{
     Fresh,
-    cold::{at, audit, id, organization},
+    cold::{at, audit, id, organization, signed_up},
     conformance,
 };
 
@@ -107,6 +110,10 @@ fn finding(of: IntegrationId, number: i64, fault: Option<Fault>, node: Option<No
     }
 }
 
+async fn open_alerts(store: &Store, organization: OrganizationId) -> i64 {
+    store.open_alerts(organization).await.unwrap().values().sum()
+}
+
 conformance! {
     async fn an_integration_is_read_as_it_was_written(fresh) {
         let (store, organization) = (&fresh.store, organization(fresh, 1).await);
@@ -175,7 +182,7 @@ conformance! {
         let open = store.alerts(organization, &AlertQuery::default(), None, 10).await.unwrap().data;
         assert_eq!(open.len(), 1);
         assert_eq!((open[0].occurrences, open[0].first_at, open[0].last_at), (2, at(3_000), at(4_000)));
-        assert_eq!(store.open_alerts(organization).await.unwrap(), 1);
+        assert_eq!(open_alerts(store, organization).await, 1);
 
         let node = id::<NodeId>(7);
         let due = store.take_notices(node, at(4_001), 10).await.unwrap();
@@ -225,14 +232,14 @@ conformance! {
                 store.record_finding(organization, new).await.unwrap();
             }
         }
-        assert_eq!(store.open_alerts(organization).await.unwrap(), 2);
+        assert_eq!(open_alerts(store, organization).await, 2);
         let due = store.take_notices(id(7), at(9_000), 10).await.unwrap();
         assert_eq!(due.len(), 1);
         assert_eq!(due[0].alert.subject, parent.id.to_string());
         for number in 0..2 {
             store.record_finding(organization, finding(child.id, 7_000 + number * 10, None, None)).await.unwrap();
         }
-        assert_eq!(store.open_alerts(organization).await.unwrap(), 1);
+        assert_eq!(open_alerts(store, organization).await, 1);
         assert!(store.take_notices(id(7), at(9_000), 10).await.unwrap().is_empty(), "its end is not told either");
     }
 
@@ -246,7 +253,7 @@ conformance! {
             let new = finding(one.id, number * 1_000, Some(Fault::Refused), None);
             assert!(!store.record_finding(organization, new).await.unwrap().unwrap().alerts_changed);
         }
-        assert_eq!(store.open_alerts(organization).await.unwrap(), 0);
+        assert_eq!(open_alerts(store, organization).await, 0);
         let found = store.integration(organization, one.id, at(5_000)).await.unwrap().unwrap().integration;
         assert_eq!((found.health, found.status), (Health::Maintenance, IntegrationStatus::Active));
         let figures = store.health_figures(organization, one.id, at(-3_600_000), at(3_600_000)).await.unwrap();
@@ -287,7 +294,87 @@ conformance! {
         store.release_checks(b).await.unwrap();
         // A clock that was set back must not silence checks for as long as it was ahead.
         assert_eq!(store.take_checks(b, at(-500_000), at(-400_000), 10).await.unwrap().len(), 3);
-        assert_eq!(store.make_checks_due(organization, at(5)).await.unwrap(), 0, "they are under way");
+    }
+
+    /// A round asks everything that is used, once, and leaves the turns as they are.
+    async fn a_round_asks_all_once(fresh) {
+        let (store, organization) = (&fresh.store, organization(fresh, 1).await);
+        assert_eq!(store.check_round(organization).await.unwrap(), None);
+        let due = Some(at(50_000));
+        for number in [10, 20, 30, 40] {
+            created(fresh, organization, &Integration { next_check_at: due, ..integration(number) }).await;
+        }
+        let off = Integration { state: IntegrationState::Disabled, next_check_at: None, ..integration(50) };
+        created(fresh, organization, &off).await;
+        let begin = async |number| store.begin_check_round(organization, "Ada".into(), audit("x", number)).await.unwrap();
+        let (first, is_new) = begin(1_000).await;
+        assert!(is_new);
+        assert_eq!((first.state, first.total, first.checked, first.started_at), (JobState::Running, 4, 0, at(1_000)));
+        assert_eq!(begin(1_001).await, (first.clone(), false), "there is one at a time");
+
+        let node = id::<NodeId>(7);
+        let far = at(86_400_000);
+        let taken = store.take_checks(node, at(1_002), far, 10).await.unwrap();
+        assert_eq!(taken.len(), 4, "before their turns");
+        let work = NewFinding { finding: Finding { is_work: true, ..finding(id(10), 1_003, None, None).finding },
+            next_check_at: None, ..finding(id(10), 1_003, None, None) };
+        store.record_finding(organization, work).await.unwrap().unwrap();
+        let round = async || store.check_round(organization).await.unwrap().unwrap();
+        assert_eq!(round().await.checked, 0, "real work is no check");
+        for (number, fault) in [(10, None), (20, Some(Fault::Timeout))] {
+            let new = finding(id(number), 1_010 + number, fault, Some(node));
+            store.record_finding(organization, new).await.unwrap().unwrap();
+        }
+        let found = store.integration(organization, id(10), at(1_100)).await.unwrap().unwrap().integration;
+        assert_eq!(found.next_check_at, due, "its turn stays");
+        let off = Integration { state: IntegrationState::Disabled, next_check_at: None, ..integration(30) };
+        store.update_integration(organization, off, None, audit("x", 1_040)).await.unwrap();
+        let CheckRound { state, total, checked, healthy, suspect, .. } = round().await;
+        assert_eq!((state, total, checked, healthy, suspect), (JobState::Running, 3, 2, 1, 1), "30 is not waited for");
+        store.put_off_check(organization, id(40), node, at(90_000)).await.unwrap();
+        let ended = round().await;
+        assert_eq!((ended.state, ended.total, ended.finished_at), (JobState::Done, 2, Some(at(1_030))), "nor is 40");
+        assert!(!store.cancel_check_round(organization, audit("x", 1_050)).await.unwrap());
+
+        store.release_checks(node).await.unwrap();
+        let (again, is_new) = begin(2_000).await;
+        assert!(is_new && again.total == 3 && again.checked == 0, "{again:?}");
+        store.record_finding(organization, finding(id(10), 2_001, None, None)).await.unwrap().unwrap();
+        assert!(store.cancel_check_round(organization, audit("x", 2_002)).await.unwrap());
+        let cancelled = round().await;
+        assert_eq!((cancelled.state, cancelled.total, cancelled.healthy), (JobState::Cancelled, 1, 1));
+        assert!(store.take_checks(node, at(2_003), far, 10).await.unwrap().is_empty(), "nothing is asked any more");
+        assert_eq!(store.check_round(id(99)).await.unwrap(), None, "another organization");
+    }
+
+    /// What a member wants decides what is sent to their address, and only in their organization.
+    async fn members_are_told_what_they_want(fresh) {
+        let (store, ours) = (&fresh.store, organization(fresh, 1).await);
+        let ada = signed_up(fresh, ours, 5, "ada@example.com").await;
+        let settings = AlertSettings { emails: vec!["ops@example.com".into(), "Ada@example.com".into()], slack: false, ..AlertSettings::default() };
+        store.set_alert_settings(ours, settings, audit("x", 1)).await.unwrap();
+        assert_eq!(store.notification_preferences(ours, ada).await.unwrap(), None);
+        let told = async |number: i64, rule| {
+            let alert = NewAlert {
+                id: id(number), rule, subject: "org".into(), title: "t".into(), detail: String::new(),
+                impact: String::new(), at: at(number), is_told: true,
+            };
+            assert!(store.raise_alert(ours, alert).await.unwrap());
+            let due = store.take_notices(id(7), at(number), 10).await.unwrap();
+            let mut targets: Vec<_> = due.into_iter().map(|due| due.notice.target).collect();
+            targets.sort();
+            targets
+        };
+        assert_eq!(told(1, AlertRule::DeadLetters).await, ["Ada@example.com", "ops@example.com"]);
+        let wants = NotificationPreferences { email: vec![AlertRule::SecretAge], browser: vec![AlertRule::AllDown] };
+        store.set_notification_preferences(ours, ada, wants.clone(), audit("x", 2)).await.unwrap();
+        assert_eq!(store.notification_preferences(ours, ada).await.unwrap(), Some(wants));
+        assert_eq!(store.notification_preferences(id(99), ada).await.unwrap(), None, "another organization");
+        assert_eq!(told(2, AlertRule::WebhookDisabled).await, ["ops@example.com"]);
+        assert_eq!(told(3, AlertRule::SecretAge).await, ["ada@example.com", "ops@example.com"]);
+        let nothing = NotificationPreferences::default();
+        store.set_notification_preferences(ours, ada, nothing, audit("x", 3)).await.unwrap();
+        assert_eq!(told(4, AlertRule::ErrorRate).await, ["ops@example.com"]);
     }
 
     async fn logs_are_found_and_cleared(fresh) {
@@ -384,7 +471,7 @@ conformance! {
         assert_eq!(store.alert(organization, id(1)).await.unwrap().unwrap().state, AlertState::Open);
         assert!(act(AlertAct::Acknowledge { by: "Ada".into() }).await.unwrap());
         assert_eq!(store.remind_of_alerts(at(100 * hour), 10).await.unwrap(), 0);
-        assert_eq!(store.open_alerts(organization).await.unwrap(), 0);
+        assert_eq!(open_alerts(store, organization).await, 0);
         assert!(act(AlertAct::Resolve).await.unwrap());
         assert!(!act(AlertAct::Resolve).await.unwrap(), "it is over already");
         assert!(store.raise_alert(organization, alert(9)).await.unwrap(), "a new one may open");

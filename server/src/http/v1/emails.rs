@@ -2,7 +2,7 @@
 
 use axum::{
     extract::{Request, State},
-    http::StatusCode,
+    http::{HeaderMap, StatusCode},
 };
 use domain::{
     EmailId,
@@ -15,7 +15,7 @@ use utoipa::ToSchema;
 use super::{
     super::{
         auth::Caller,
-        body,
+        body, idempotency,
         json::Json,
         problem::Problem,
         query::{Id, Query},
@@ -35,8 +35,10 @@ pub struct Heard {
 /// Send an e-mail
 ///
 /// 202 means that it is stored, and sent within the limits of its integration. `state` then says what became of it; it is
-/// `suppressed` at once when the recipient does not want it, or cannot be reached.
+/// `suppressed` at once when the recipient does not want it, or cannot be reached. The same idempotency key within 24 hours,
+/// in the body or in the header `Idempotency-Key`, sends nothing a second time: the answer is the first e-mail as it is now.
 #[utoipa::path(post, path = "/api/v1/emails", tag = "E-mails",
+    params(("Idempotency-Key" = Option<String>, Header, description = "The same as `idempotency_key` in the body")),
     request_body(content = EmailDraft, example = json!({
         "to": "candidate@example.com",
         "template": "interview",
@@ -44,7 +46,13 @@ pub struct Heard {
         "category": "interviews",
     })),
     responses((status = 202, description = "The e-mail as it waits", body = Email)))]
-pub async fn send(State(engine): State<Engine>, Caller(actor): Caller, Json(draft): Json<EmailDraft>) -> Made<Email> {
+pub async fn send(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+    headers: HeaderMap,
+    Json(mut draft): Json<EmailDraft>,
+) -> Made<Email> {
+    draft.idempotency_key = idempotency::key(&headers, draft.idempotency_key)?;
     Ok((StatusCode::ACCEPTED, Json(engine.send_email(&actor, draft).await?)))
 }
 

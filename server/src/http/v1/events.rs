@@ -2,7 +2,7 @@
 
 use axum::{
     extract::State,
-    http::{HeaderMap, HeaderName, StatusCode},
+    http::{HeaderMap, StatusCode},
 };
 use domain::{
     EventId, MAX_BATCH_EVENTS, Problems,
@@ -15,14 +15,13 @@ use utoipa::ToSchema;
 use super::{
     super::{
         auth::Caller,
+        idempotency,
         json::Json,
         problem::Problem,
         query::{Id, Query},
     },
     Answer, Made,
 };
-
-const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
 
 /// Publish an event
 ///
@@ -43,16 +42,7 @@ pub async fn publish(
     headers: HeaderMap,
     Json(mut draft): Json<EventDraft>,
 ) -> Made<Accepted> {
-    if let Some(key) = headers.get(&IDEMPOTENCY_KEY) {
-        let Ok(key) = key.to_str() else {
-            return Err(Problem::new(ErrorCode::InvalidRequest, "The Idempotency-Key header must be ASCII"));
-        };
-        if draft.idempotency_key.as_deref().is_some_and(|other| other != key) {
-            let detail = "The Idempotency-Key header and idempotency_key in the body differ; send one of them";
-            return Err(Problem::new(ErrorCode::InvalidRequest, detail));
-        }
-        draft.idempotency_key = Some(key.to_owned());
-    }
+    draft.idempotency_key = idempotency::key(&headers, draft.idempotency_key)?;
     match engine.publish(&actor, vec![draft]).await?.pop() {
         Some(accepted) => Ok((StatusCode::ACCEPTED, Json(accepted))),
         None => Err(Problem::new(ErrorCode::Internal, "The event was accepted without an id")),
@@ -92,7 +82,7 @@ pub async fn publish_batch(
     headers: HeaderMap,
     Json(EventBatch { events }): Json<EventBatch>,
 ) -> Made<AcceptedBatch> {
-    if headers.contains_key(&IDEMPOTENCY_KEY) {
+    if headers.contains_key(&idempotency::HEADER) {
         let detail = "The Idempotency-Key header is for a single event; give each event its own idempotency_key";
         return Err(Problem::new(ErrorCode::InvalidRequest, detail));
     }

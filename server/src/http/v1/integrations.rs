@@ -3,14 +3,14 @@
 
 use axum::{
     extract::{Path, State},
-    http::StatusCode,
+    http::{HeaderName, StatusCode, header::LOCATION},
     response::{IntoResponse, Response},
 };
 use domain::{
     IntegrationDraft, IntegrationId, IntegrationState,
     api::{
-        CheckResult, Diagnosis, DiagnosisKind, EmailUsage, HealthReport, Integration, IntegrationQuery,
-        IntegrationSummary, LogEntry, LogQuery, Page, RunbookDraft,
+        ApiError, CheckResult, CheckRound, Diagnosis, DiagnosisKind, EmailUsage, HealthReport, Integration,
+        IntegrationQuery, IntegrationSummary, LogEntry, LogQuery, Page, RunbookDraft,
     },
 };
 use engine::Engine;
@@ -232,21 +232,38 @@ pub async fn check(
     Ok(Json(engine.check_integration_now(&actor, id).await?))
 }
 
-/// How many integrations are being checked.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Checking {
-    /// Active integrations.
-    checking: u64,
-}
-
 /// Check all integrations
 ///
-/// Makes every active integration due now. Their `last_checked_at` tells when each was.
+/// Every active integration is checked now, some at a time; its turns stay as they are. There is one such round at a time:
+/// while one goes on, that one is answered. `Location` is where its progress can be read.
 #[utoipa::path(post, path = "/api/v1/integrations/health-check", tag = "Integrations",
-    responses((status = 202, description = "They are being checked", body = Checking)))]
-pub async fn check_all(State(engine): State<Engine>, Caller(actor): Caller) -> Made<Checking> {
-    let checking = engine.check_all_integrations(&actor).await?;
-    Ok((StatusCode::ACCEPTED, Json(Checking { checking })))
+    responses((status = 202, description = "They are being checked", body = CheckRound,
+        headers(("Location" = String, description = "Where its progress can be read")))))]
+pub async fn check_all(
+    State(engine): State<Engine>,
+    Caller(actor): Caller,
+) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<CheckRound>), Problem> {
+    let round = engine.check_all_integrations(&actor).await?;
+    Ok((StatusCode::ACCEPTED, [(LOCATION, "/api/v1/integrations/health-check")], Json(round)))
+}
+
+/// Show the check of all integrations
+///
+/// How far the last one came, and what it found so far.
+#[utoipa::path(get, path = "/api/v1/integrations/health-check", tag = "Integrations",
+    responses((status = 200, description = "The last round", body = CheckRound)))]
+pub async fn check_round(State(engine): State<Engine>, Caller(actor): Caller) -> Answer<CheckRound> {
+    let round = engine.check_round(&actor).await?;
+    Ok(Json(round.ok_or_else(|| ApiError::not_found("Health check"))?))
+}
+
+/// Cancel the check of all integrations
+///
+/// What was not checked yet is checked in its turn. 409 when it has ended.
+#[utoipa::path(delete, path = "/api/v1/integrations/health-check", tag = "Integrations",
+    responses((status = 200, description = "The round as it is now", body = CheckRound)))]
+pub async fn cancel_check(State(engine): State<Engine>, Caller(actor): Caller) -> Answer<CheckRound> {
+    Ok(Json(engine.cancel_check_round(&actor).await?))
 }
 
 /// Show an integration's health

@@ -21,7 +21,7 @@ use crate::{
     calls::failover::{MoveWork, RehearsalAsked, SaveFailover, show_failover},
     calls::integrations::{
         ActOnIntegration, ClearLog, DeleteIntegration, Diagnose, IntegrationScreen, SaveIntegration, SaveRunbook,
-        SendTestEmail, Verb, list_logs_in, show_health, show_integration,
+        SendTestEmail, Verb, list_logs_in, list_others, show_health, show_integration,
     },
     calls::oauth::show_connection,
     components::{
@@ -124,6 +124,15 @@ pub fn IntegrationPage() -> AnyView {
             }
         },
     );
+    let others = Resource::new(
+        move || (tab.get() == Tab::Settings).then(|| (id.get(), saved.get())),
+        |asked| async move {
+            match asked {
+                Some((id, _)) => list_others(id).await.map(Some),
+                None => Ok(None),
+            }
+        },
+    );
     let connection = Resource::new(
         move || {
             let fresh = (connections.get(), live.reopened.get(), connecting.done());
@@ -214,7 +223,9 @@ pub fn IntegrationPage() -> AnyView {
                         connection::tab(&screen.integration.id.to_string(), &connection, &screen.provider, connecting)
                     })
                 }),
-                Tab::Settings => settings::tab(&screen, actions.save, actions.mail, actions.delete),
+                Tab::Settings => loaded(others, move |others| {
+                    others.map(|others| settings::tab(&screen, others, actions.save, actions.mail, actions.delete))
+                }),
                 Tab::Logs => {
                     let integration = screen.integration;
                     let asked = log_query();

@@ -1,6 +1,6 @@
 //! Changing an integration, sending a test e-mail through it, and the end of it.
 
-use domain::{Permission, api::EmailUsage, catalogue::IntegrationType};
+use domain::{IntegrationId, Permission, api::EmailUsage, catalogue::IntegrationType};
 use leptos::prelude::*;
 
 use super::super::fields;
@@ -17,17 +17,18 @@ use crate::{
 /// The tab.
 pub fn tab(
     screen: &IntegrationScreen,
+    others: Vec<(IntegrationId, String)>,
     save: ServerAction<SaveIntegration>,
     mail: ServerAction<SendTestEmail>,
     delete: ServerAction<DeleteIntegration>,
 ) -> AnyView {
-    let IntegrationScreen { integration, provider, redirect_uri, usage, others } = screen;
+    let IntegrationScreen { integration, provider, redirect_uri, usage } = screen;
     let form = IntegrationForm::of(integration);
     let sends_mail = provider.kind == IntegrationType::Email && may(Permission::OperateIntegrations);
     view! {
         <div class="stack-wide page-narrow">
             {usage.as_ref().map(meters)}
-            {fields::form(provider, form, &integration.secrets, redirect_uri.as_deref(), others.clone(), save)}
+            {fields::form(provider, form, &integration.secrets, redirect_uri.as_deref(), others, save)}
             {sends_mail.then(|| test_email(screen, mail))}
             {may(Permission::WriteIntegrations).then(|| deletion(screen, delete))}
         </div>
