@@ -20,7 +20,7 @@ const STYLE: &str = "\
 body{margin:0;font:16px/1.5 system-ui,sans-serif;background:Canvas;color:CanvasText}\
 main{max-width:34rem;margin:12vh auto;padding:0 1.5rem}\
 h1{font-size:1.4rem;line-height:1.25}\
-.said{color:GrayText;overflow-wrap:anywhere}\
+.said{color:light-dark(#595959,#b0b0b0);overflow-wrap:anywhere}\
 button,.go{font:inherit;padding:.5rem 1rem;margin:.25rem .5rem .25rem 0;border-radius:6px;border:1px solid GrayText;\
 background:ButtonFace;color:ButtonText;cursor:pointer;display:inline-block;text-decoration:none}\
 button:focus-visible,a:focus-visible{outline:3px solid Highlight;outline-offset:2px}\

@@ -103,10 +103,10 @@ pub async fn show_link(State(Shared { engine, .. }): State<Shared>, Path(token):
             let content = format!(
                 "<h1>Connect your {provider} account</h1><p>{} asks you to connect your account to \u{201c}{}\u{201d}, \
                  with these permissions:</p><ul>{list}</ul><form method=\"post\"><button>Continue to {provider}</button>\
-                 </form><p class=\"said\">This link can be used once, until {}.</p>",
+                 </form><p class=\"said\">This link can be used once, until {} UTC.</p>",
                 escape(&page.made_by),
                 escape(&page.name),
-                escape(&page.expires_at.to_string())
+                page.expires_at.to_string()[..16].replace('T', " ")
             );
             leaf::page(StatusCode::OK, "Connect an account", &content)
         }
