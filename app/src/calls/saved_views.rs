@@ -20,10 +20,9 @@ pub async fn save_view(
     list: String,
     #[server(default)] name: String,
     #[server(default)] query: String,
-) -> Result<String, CallError> {
+) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
-    engine.save_view(&actor, SavedView { list, name: name.clone(), query }).await?;
-    Ok(name)
+    Ok(engine.save_view(&actor, SavedView { list, name, query }).await?)
 }
 
 /// Forgets a view.

@@ -67,6 +67,14 @@ impl Actor {
         Err(ApiError::new(ErrorCode::Forbidden, detail))
     }
 
+    /// The member's id and address; `None`: it is nobody in person.
+    pub(crate) fn member(&self) -> Option<(MemberId, &str)> {
+        match &self.who {
+            Who::Member { id, email, .. } => Some((*id, email)),
+            Who::Key { .. } | Who::System => None,
+        }
+    }
+
     /// As the audit log names them.
     pub fn label(&self) -> String {
         match &self.who {

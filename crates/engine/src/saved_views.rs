@@ -5,12 +5,12 @@ use domain::{
     api::{ApiError, ErrorCode, MAX_SAVED_VIEWS, SavedView},
 };
 
-use crate::{Actor, Engine, Result, Who, error::refused};
+use crate::{Actor, Engine, Result, error::refused};
 
 impl Engine {
     /// The views of whoever asks, by list and name. An API key has none.
     pub async fn saved_views(&self, actor: &Actor) -> Result<Vec<SavedView>> {
-        let Ok(member) = member(actor) else { return Ok(Vec::new()) };
+        let Some((member, _)) = actor.member() else { return Ok(Vec::new()) };
         self.inner.store.saved_views(actor.organization, member).await.map_err(refused)
     }
 
@@ -35,8 +35,6 @@ impl Engine {
 }
 
 fn member(actor: &Actor) -> Result<MemberId> {
-    match actor.who {
-        Who::Member { id, .. } => Ok(id),
-        _ => Err(ApiError::new(ErrorCode::Forbidden, "Only members keep views.")),
-    }
+    let (id, _) = actor.member().ok_or_else(|| ApiError::new(ErrorCode::Forbidden, "Only members keep views."))?;
+    Ok(id)
 }

@@ -175,9 +175,13 @@ pub(crate) const COLUMNS: &str = "select d.id, d.event_id, d.event_type, d.webho
     w.state as webhook_state, d.kind, d.state, q.node_id as leased_by, q.due_at, d.attempts, d.finished_at, \
     d.response_status, d.error, d.duration_ms, d.replay_of";
 
-/// Adds the conditions of a query that say nothing of the table that rows are looked for in; `$id` orders them.
-macro_rules! push_conditions {
-    ($sql:ident, $organization:expr, $query:expr, $id:expr) => {
+/// Adds where the rows of a query are found, those before `$before` in the order of `$id`, and all its conditions but that on
+/// payloads.
+macro_rules! push_rows {
+    ($sql:ident, $organization:expr, $query:expr, $before:expr, $id:expr) => {
+        $sql.push(" from ").push(origin($query.status)).push_bind($organization.uuid());
+        $sql.push(" and ").push($id).push(" < ").push_bind(keyset::before::<DeliveryId>($before));
+        $sql.push(condition($query.status));
         if let Some(webhook) = $query.webhook_id {
             $sql.push(" and d.webhook_id = ").push_bind(webhook.uuid());
         }
@@ -260,10 +264,7 @@ impl Store {
         let floor = self.search_floor(organization, query, before).await?;
         let rows: Vec<Row> = reading!(self, db => {
             let mut sql = QueryBuilder::<Dialect>::new(COLUMNS);
-            sql.push(" from ").push(origin(query.status)).push_bind(organization.uuid());
-            sql.push(" and ").push(id).push(" < ").push_bind(keyset::before(before));
-            sql.push(condition(query.status));
-            push_conditions!(sql, organization, query, id);
+            push_rows!(sql, organization, query, before, id);
             push_search!(sql, organization, query.text.as_deref(), id, floor);
             sql.push(" order by ").push(id).push(" desc limit ").push_bind(keyset::one_more(limit));
             sql.build_query_as().fetch_all(db).await
@@ -285,10 +286,8 @@ impl Store {
         let id = ordering(query.status);
         Ok(reading!(self, db => {
             let mut sql = QueryBuilder::<Dialect>::new("select ");
-            sql.push(id).push(" from ").push(origin(query.status)).push_bind(organization.uuid());
-            sql.push(" and ").push(id).push(" < ").push_bind(keyset::before(before));
-            sql.push(condition(query.status));
-            push_conditions!(sql, organization, query, id);
+            sql.push(id);
+            push_rows!(sql, organization, query, before, id);
             sql.push(" order by ").push(id).push(" desc limit 1 offset ").push_bind(i64::from(MOST_SEARCHED) - 1);
             sql.build_query_scalar().fetch_optional(db).await
         })?)
@@ -299,10 +298,9 @@ impl Store {
         let id = ordering(query.status);
         let floor = self.search_floor(organization, query, None).await?;
         let mut rows: Vec<(Uuid, Uuid, Option<String>, String)> = reading!(self, db => {
-            let mut sql = QueryBuilder::<Dialect>::new("select d.id, d.webhook_id, w.name, d.error from ");
-            sql.push(origin(query.status)).push_bind(organization.uuid());
-            sql.push(condition(query.status)).push(" and d.error is not null");
-            push_conditions!(sql, organization, query, id);
+            let mut sql = QueryBuilder::<Dialect>::new("select d.id, d.webhook_id, w.name, d.error");
+            push_rows!(sql, organization, query, None, id);
+            sql.push(" and d.error is not null");
             push_search!(sql, organization, query.text.as_deref(), id, floor);
             sql.push(" order by ").push(id).push(" desc limit ").push_bind(keyset::one_more(limit));
             sql.build_query_as().fetch_all(db).await

@@ -81,9 +81,9 @@ impl SumRow {
 }
 
 impl Store {
-    /// Takes checks that are due or were asked for, at most `limit`, for `node` alone: the row says who has it until the result is stored, or
-    /// the node is known to be dead. `latest` is the latest time that a check can be due by its interval: one beyond was
-    /// written by a clock that has been set back since.
+    /// Takes checks that are due or were asked for, at most `limit`, for `node` alone: the row says who has it until the result
+    /// is stored, or the node is known to be dead. `latest` is the latest time that a check can be due by its interval: one
+    /// beyond was written by a clock that has been set back since.
     pub async fn take_checks(
         &self,
         node: NodeId,

@@ -1,4 +1,5 @@
-//! Integrations over HTTP: forms and their words, health from real answers, alerts told once, logs.
+//! Integrations over HTTP: forms and their words, health from real answers, alerts told once, logs. One list of cases, long
+//! because every word of the specification is provoked.
 
 use std::time::Duration;
 

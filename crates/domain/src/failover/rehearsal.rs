@@ -162,18 +162,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::PublicId as _;
-
-    const SECOND: i64 = 1_000;
-    const MINUTE: i64 = 60 * SECOND;
-
-    fn id(number: u8) -> IntegrationId {
-        IntegrationId::new(Timestamp::from_millis(i64::from(number)), [number; 10])
-    }
-
-    fn at(ms: i64) -> Timestamp {
-        Timestamp::from_millis(1_000_000_000 + ms)
-    }
+    use crate::failover::tests::{MINUTE, SECOND, at, id};
 
     fn rules(threshold: u32) -> FailoverRules {
         FailoverRules { failover_threshold: threshold, ..FailoverRules::default() }

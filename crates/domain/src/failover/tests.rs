@@ -5,14 +5,14 @@ use proptest::prelude::*;
 use super::*;
 use crate::PublicId;
 
-const SECOND: i64 = 1_000;
-const MINUTE: i64 = 60 * SECOND;
+pub(super) const SECOND: i64 = 1_000;
+pub(super) const MINUTE: i64 = 60 * SECOND;
 
-fn id(number: u8) -> IntegrationId {
+pub(super) fn id(number: u8) -> IntegrationId {
     IntegrationId::new(Timestamp::from_millis(i64::from(number)), [number; 10])
 }
 
-fn at(ms: i64) -> Timestamp {
+pub(super) fn at(ms: i64) -> Timestamp {
     Timestamp::from_millis(1_000_000_000 + ms)
 }
 

@@ -5,14 +5,11 @@ use domain::{
     api::{AlertCount, ApiError},
 };
 
-use crate::{Actor, Engine, Result, Who, error::refused};
+use crate::{Actor, Engine, Result, error::refused};
 
 /// The member who asks, and their address.
 fn member(actor: &Actor) -> Result<(MemberId, &str)> {
-    match &actor.who {
-        Who::Member { id, email, .. } => Ok((*id, email)),
-        Who::Key { .. } | Who::System => Err(ApiError::not_found("Member")),
-    }
+    actor.member().ok_or_else(|| ApiError::not_found("Member"))
 }
 
 impl Engine {

@@ -139,7 +139,8 @@ impl Inner {
     }
 
     /// Stores a result, of a check or of real work, with all that follows from it. What is not the provider's failing, and what
-    /// fails because this server has no connection, is logged and not counted. `None`: it could not be stored, or it was not this node's to store.
+    /// fails because this server has no connection, is logged and not counted. `None`: it could not be stored, or it was not
+    /// this node's to store.
     pub(crate) async fn record(
         &self,
         organization: OrganizationId,

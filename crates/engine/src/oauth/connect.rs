@@ -227,10 +227,7 @@ impl Engine {
             state_hash: secrets::token_hash(&state),
             browser_hash: secrets::token_hash(browser.expose()),
             integration: id,
-            member: actor.and_then(|actor| match actor.who {
-                Who::Member { id, .. } => Some(id),
-                _ => None,
-            }),
+            member: actor.and_then(Actor::member).map(|(id, _)| id),
             started_by,
             provider: row.integration.provider.clone(),
             verifier: verifier.as_ref().map(seal),
@@ -273,7 +270,7 @@ impl Engine {
         }
         if let Some(member) = started.member {
             let is_same = session.is_some_and(|actor| {
-                actor.organization == organization && matches!(actor.who, Who::Member { id, .. } if id == member)
+                actor.organization == organization && actor.member().is_some_and(|(id, _)| id == member)
             });
             if !is_same {
                 return Err(Unfinished::new(

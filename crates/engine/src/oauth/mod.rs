@@ -83,18 +83,17 @@ impl Engine {
         let soon = domain::CONSENT_WARNINGS_DAYS.into_iter().max().unwrap_or_default() * 86_400_000;
         let ends_soon = connection.consent_ends_at.is_some_and(|end| end.since_ms(self.now()) < soon);
         let is_over = connection.status.is_usable() && connection.expires_at.is_some_and(|end| end <= self.now());
+        let is_late = is_over && connection.failures > 0;
         let status = match connection.status {
             // Nothing refreshes it.
             _ if is_over && connection.refresh_token.is_none() => ConnectionStatus::NeedsReauth,
-            ConnectionStatus::Connected if ends_soon || (is_over && connection.failures > 0) => {
-                ConnectionStatus::Expiring
-            }
+            ConnectionStatus::Connected if ends_soon || is_late => ConnectionStatus::Expiring,
             status => status,
         };
         let problem = connection.problem.or_else(|| match status {
             // The words of UC §16.
             ConnectionStatus::NeedsReauth => Some(format!("Please reconnect your {} account", provider.name)),
-            _ if is_over && connection.failures > 0 => {
+            _ if is_late => {
                 Some(format!("{} has not renewed the access, which has ended. It is tried again.", provider.name))
             }
             _ => None,
