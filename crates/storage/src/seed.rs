@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, postgres::PgConnectOptions};
 
-use domain::{OrganizationId, PublicId, Timestamp, WebhookId};
+use domain::{OrganizationId, PublicId, Timestamp, WebhookId, duration_slot};
 
 use crate::{
     Result, Store, StoreError,
@@ -14,6 +14,8 @@ use crate::{
 
 /// Rows of each table in one transaction.
 const BATCH: i64 = 50_000;
+/// How long a delivery that was made took.
+const MS: i64 = 3;
 
 /// A PostgreSQL database of its own, dropped with this.
 #[derive(Debug)]
@@ -76,7 +78,7 @@ pub enum Seed {
 
 impl Seed {
     /// Statements that make the rows with the numbers from $1 until before $2, of organization $3 and webhook $4. Row n is of
-    /// the millisecond $5 + n.
+    /// the millisecond $5 + n * $6.
     fn statements(self, sqlite: bool) -> Vec<String> {
         // Ids are UUIDv7s made of the row's millisecond and number; the variant's nibble keeps the two kinds apart.
         let nibble = match self {
@@ -85,7 +87,7 @@ impl Seed {
         };
         let (id, numbers, body, nothing) = if sqlite {
             (
-                format!("unhex(printf('%012x7000{nibble}%015x', $5 + n, n))"),
+                format!("unhex(printf('%012x7000{nibble}%015x', $5 + n * $6, n))"),
                 "(with recursive number (n) as (select $1 union all select n + 1 from number where n + 1 < $2)
                   select n from number)",
                 "cast('{\"event\":\"job.created\",\"data\":{\"seeded\":true}}' as blob)",
@@ -93,26 +95,28 @@ impl Seed {
             )
         } else {
             (
-                format!("cast(lpad(to_hex($5 + n), 12, '0') || '7000{nibble}' || lpad(to_hex(n), 15, '0') as uuid)"),
+                format!(
+                    "cast(lpad(to_hex($5 + n * $6), 12, '0') || '7000{nibble}' || lpad(to_hex(n), 15, '0') as uuid)"
+                ),
                 "(select generate_series($1, $2 - 1) as n) as number",
                 "convert_to('{\"event\":\"job.created\",\"data\":{\"seeded\":true}}', 'UTF8')",
                 "''::bytea",
             )
         };
         let state = match self {
-            Self::Finished => "'delivered', 1, $5 + n, 200, 3",
-            Self::Pending => "'pending', 0, null, null, null",
+            Self::Finished => format!("'delivered', 1, $5 + n * $6, 200, {MS}"),
+            Self::Pending => "'pending', 0, null, null, null".to_owned(),
         };
         let last = match self {
             Self::Finished => format!(
                 "insert into attempts (delivery_id, number, organization_id, started_at, duration_ms, timing, url,
                      request_headers, response_status, response_headers, response_body, response_truncated)
-                 select {id}, 1, $3, $5 + n, 3, '{{}}', 'http://127.0.0.1/', '[]', 200, '[]', {nothing}, {} from {numbers}",
+                 select {id}, 1, $3, $5 + n * $6, {MS}, '{{}}', 'http://127.0.0.1/', '[]', 200, '[]', {nothing}, {} from {numbers}",
                 if sqlite { "0" } else { "false" }
             ),
             Self::Pending => format!(
                 "insert into queue (delivery_id, organization_id, webhook_id, due_at, earlier_attempts)
-                 select {id}, $3, $4, $5 + n, 0 from {numbers}"
+                 select {id}, $3, $4, $5 + n * $6, 0 from {numbers}"
             ),
         };
         vec![
@@ -168,7 +172,7 @@ impl Store {
         Ok(())
     }
 
-    /// Makes `count` deliveries to `webhook`, each with an event of its own, one in every millisecond up to `until`.
+    /// Makes `count` deliveries to `webhook`, each with an event of its own, one every `apart_ms` milliseconds up to `until`.
     pub async fn seed(
         &self,
         seed: Seed,
@@ -176,9 +180,10 @@ impl Store {
         organization: OrganizationId,
         webhook: WebhookId,
         until: Timestamp,
+        apart_ms: u64,
     ) -> Result<()> {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        let start = until.plus_ms(count.saturating_neg()).millis();
+        let (count, apart) = (i64::try_from(count).unwrap_or(i64::MAX), i64::try_from(apart_ms).unwrap_or(i64::MAX));
+        let start = until.plus_ms(count.saturating_mul(apart).saturating_neg()).millis();
         let mut first = 0;
         while first < count {
             let end = first.saturating_add(BATCH).min(count);
@@ -186,7 +191,7 @@ impl Store {
             writing!(self, conn => {
                 for statement in statements {
                     sqlx::query(AssertSqlSafe(statement))
-                        .bind(first).bind(end).bind(organization.uuid()).bind(webhook.uuid()).bind(start)
+                        .bind(first).bind(end).bind(organization.uuid()).bind(webhook.uuid()).bind(start).bind(apart)
                         .execute(&mut *conn).await?;
                 }
                 Ok(())
@@ -196,6 +201,23 @@ impl Store {
         if let Db::Postgres(pool) = &self.db {
             // As it would have been done, little by little, while the history grew.
             sqlx::query("vacuum analyze").execute(pool).await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the rollups of all deliveries that [`Store::seed`] made.
+    pub async fn seed_rollups(&self, organization: OrganizationId) -> Result<()> {
+        for grain_minutes in [1_i64, 60, 1_440] {
+            writing!(self, conn => {
+                sqlx::query(
+                    "insert into rollups (organization_id, grain_minutes, bucket, webhook_id, slot, delivered, failed, \
+                     duration_ms) select organization_id, $2, finished_at / 60000 / $2 * $2, webhook_id, $3, count(*), 0, \
+                     count(*) * $4 from deliveries where organization_id = $1 and finished_at is not null group by 1, 3, 4",
+                )
+                .bind(organization.uuid()).bind(grain_minutes).bind(duration_slot(MS)).bind(MS)
+                .execute(&mut *conn).await?;
+                Ok(())
+            })?;
         }
         Ok(())
     }

@@ -30,6 +30,11 @@ impl Api {
         Ok(Self { client, url: url(server)?, headers })
     }
 
+    /// The server's address.
+    pub(super) fn base(&self) -> &str {
+        self.url.as_str().trim_end_matches('/')
+    }
+
     /// Posts, and answers with whatever came back.
     pub(super) async fn send(&self, path: &str, body: String) -> Result<Response, BenchError> {
         let mut target = self.url.clone();
@@ -101,7 +106,8 @@ impl Api {
     }
 }
 
-/// A member who is signed in.
+/// A member who is signed in. Cheap to clone.
+#[derive(Clone)]
 pub(super) struct Visitor {
     api: Api,
     /// `name=value`.

@@ -68,8 +68,8 @@ impl Backlog {
         let none = || BenchError::Server("the server made no organization".into());
         let organization = store.first_organization().await?.ok_or_else(none)?.id;
         let now = SystemClock.now();
-        store.seed(Seed::Finished, self.finished, organization, active, now).await?;
-        store.seed(Seed::Pending, self.pending, organization, paused, now).await?;
+        store.seed(Seed::Finished, self.finished, organization, active, now, 1).await?;
+        store.seed(Seed::Pending, self.pending, organization, paused, now, 1).await?;
         store.close().await;
         Ok(sink)
     }

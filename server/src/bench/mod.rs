@@ -15,6 +15,7 @@ mod integrations;
 mod load;
 mod mixed;
 mod neighbour;
+mod pages;
 mod process;
 mod rate;
 mod raw;
@@ -52,6 +53,8 @@ pub enum Scenario {
     Waiting(waiting::Waiting),
     /// Many integrations that are checked in their turns: how evenly, at what cost, and how soon an outage is known.
     Integrations(integrations::Integrations),
+    /// Pages with a long history behind them: how long the server takes for each.
+    Pages(pages::Pages),
     /// The client alone, which others are compared with.
     #[command(hide = true)]
     Raw(raw::Raw),
@@ -124,6 +127,7 @@ pub async fn run(scenario: Scenario) -> Result<(), BenchError> {
             Scenario::Recover(recover) => measure(recover).await,
             Scenario::Waiting(waiting) => measure(waiting).await,
             Scenario::Integrations(integrations) => measure(integrations).await,
+            Scenario::Pages(pages) => measure(pages).await,
             Scenario::Raw(raw) => raw.run().await,
         }
     };
