@@ -6,6 +6,7 @@
 //! never here.
 
 mod calls;
+mod codec;
 mod components;
 mod delay_text;
 mod error;

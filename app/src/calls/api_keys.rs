@@ -1,21 +1,21 @@
 //! Keys of the REST API.
 
 use domain::api::{ApiKey, CreatedApiKey};
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// All keys, without their secrets.
-#[server(prefix = "/_ui", endpoint = "api-keys/list", input = Json)]
+#[server(prefix = "/_ui", endpoint = "api-keys/list", input = Json, output = Json)]
 pub async fn list_api_keys() -> Result<Vec<ApiKey>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.api_keys(&actor).await?)
 }
 
 /// Creates a key and shows it, once.
-#[server(prefix = "/_ui", endpoint = "api-keys/create")]
+#[server(prefix = "/_ui", endpoint = "api-keys/create", output = Json)]
 pub async fn create_api_key(
     name: String,
     #[server(default)] scopes: Vec<String>,
@@ -29,7 +29,7 @@ pub async fn create_api_key(
 }
 
 /// Makes a key useless at once.
-#[server(prefix = "/_ui", endpoint = "api-keys/revoke")]
+#[server(prefix = "/_ui", endpoint = "api-keys/revoke", output = Json)]
 pub async fn revoke_api_key(id: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.revoke_api_key(&actor, ssr::id(&id, "API key")?).await?;

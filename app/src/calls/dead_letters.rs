@@ -1,12 +1,12 @@
 //! Dead letters: what the queue shows, and what is done to those that a person chose.
 
 use domain::api::{DeadLetter, DeadLetterQuery, DeadLetterSummary, Page};
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// What the queue shows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,7 +18,7 @@ pub struct Queue {
 }
 
 /// One page of dead letters, and how many there are.
-#[server(prefix = "/_ui", endpoint = "dead-letters/list", input = Json)]
+#[server(prefix = "/_ui", endpoint = "dead-letters/list", input = Json, output = Json)]
 pub async fn list_dead_letters(query: DeadLetterQuery) -> Result<Queue, CallError> {
     let (engine, actor) = ssr::caller()?;
     let letters = engine.dead_letters(&actor, query).await?;
@@ -26,7 +26,7 @@ pub async fn list_dead_letters(query: DeadLetterQuery) -> Result<Queue, CallErro
 }
 
 /// How many there are.
-#[server(prefix = "/_ui", endpoint = "dead-letters/total", input = Json)]
+#[server(prefix = "/_ui", endpoint = "dead-letters/total", input = Json, output = Json)]
 pub async fn dead_letter_total() -> Result<i64, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.dead_letter_summary(&actor).await?.total)
@@ -45,7 +45,7 @@ pub struct Moved {
 
 /// Retries or clears. `one` is what a row's own button says, such as `retry dlv_…`; else `act` is done to all of `ids`.
 /// Without JavaScript it goes on to `back`, where a clear can be taken back.
-#[server(prefix = "/_ui", endpoint = "dead-letters/move")]
+#[server(prefix = "/_ui", endpoint = "dead-letters/move", output = Json)]
 pub async fn move_dead_letters(
     #[server(default)] ids: Vec<String>,
     #[server(default)] act: String,
@@ -86,7 +86,7 @@ pub async fn move_dead_letters(
 }
 
 /// Takes a clear back.
-#[server(prefix = "/_ui", endpoint = "dead-letters/restore")]
+#[server(prefix = "/_ui", endpoint = "dead-letters/restore", output = Json)]
 pub async fn restore_dead_letters(#[server(default)] ids: Vec<String>) -> Result<i64, CallError> {
     let (engine, actor) = ssr::caller()?;
     let ids = ids.iter().map(|id| ssr::id(id, "Delivery")).collect::<Result<_, _>>()?;

@@ -1,9 +1,9 @@
 //! The catalogue of event types.
 
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::CallError;
+use crate::{codec::Json, error::CallError};
 
 /// An event type as a form offers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct EventChoice {
 }
 
 /// All event types, in the order of the catalogue.
-#[server(prefix = "/_ui", endpoint = "event-types/list", input = Json)]
+#[server(prefix = "/_ui", endpoint = "event-types/list", input = Json, output = Json)]
 pub async fn event_choices() -> Result<Vec<EventChoice>, CallError> {
     let (engine, actor) = crate::ssr::caller()?;
     let types = engine.event_types(&actor).await?;

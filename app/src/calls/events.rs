@@ -1,21 +1,21 @@
 //! Events, as they were accepted.
 
 use domain::api::{Event, EventQuery, EventSummary, Page};
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// One page of events, newest first.
-#[server(prefix = "/_ui", endpoint = "events/list", input = Json)]
+#[server(prefix = "/_ui", endpoint = "events/list", input = Json, output = Json)]
 pub async fn list_events(query: EventQuery) -> Result<Page<EventSummary>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.events(&actor, query).await?)
 }
 
 /// One event with its body.
-#[server(prefix = "/_ui", endpoint = "events/show", input = Json)]
+#[server(prefix = "/_ui", endpoint = "events/show", input = Json, output = Json)]
 pub async fn show_event(id: String) -> Result<Event, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.event(&actor, ssr::id(&id, "Event")?).await?)

@@ -9,12 +9,12 @@ use domain::{
     api::FailoverMoveQuery,
     failover::{FailoverDraft, MoveDraft, RehearsalDraft},
 };
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// Moves that are shown.
 #[cfg(feature = "ssr")]
@@ -47,7 +47,7 @@ pub struct RehearsalAsked {
 }
 
 /// The group of an integration with its history, and with what would have happened under the settings that are asked.
-#[server(prefix = "/_ui", endpoint = "failover/show", input = Json)]
+#[server(prefix = "/_ui", endpoint = "failover/show", input = Json, output = Json)]
 pub async fn show_failover(id: String, asked: Option<RehearsalAsked>) -> Result<FailoverScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let id = ssr::id(&id, "Integration")?;
@@ -73,7 +73,7 @@ pub async fn show_failover(id: String, asked: Option<RehearsalAsked>) -> Result<
 }
 
 /// Changes the backups and when they take over.
-#[server(prefix = "/_ui", endpoint = "failover/save")]
+#[server(prefix = "/_ui", endpoint = "failover/save", output = Json)]
 pub async fn save_failover(
     id: String,
     version: i64,
@@ -114,7 +114,7 @@ pub enum MoveVerb {
 }
 
 /// Moves work.
-#[server(prefix = "/_ui", endpoint = "failover/move")]
+#[server(prefix = "/_ui", endpoint = "failover/move", output = Json)]
 pub async fn move_work(
     id: String,
     verb: MoveVerb,

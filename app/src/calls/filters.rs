@@ -1,9 +1,9 @@
 //! What lists can be filtered by.
 
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::CallError;
+use crate::{codec::Json, error::CallError};
 
 /// A value of a filter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct FieldChoices {
 }
 
 /// What there is to choose from, for all lists.
-#[server(prefix = "/_ui", endpoint = "filters/choices", input = Json)]
+#[server(prefix = "/_ui", endpoint = "filters/choices", input = Json, output = Json)]
 pub async fn filter_choices() -> Result<Vec<FieldChoices>, CallError> {
     use domain::{
         api::{CodeClass, TimeRange},

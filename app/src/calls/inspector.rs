@@ -1,28 +1,28 @@
 //! The built-in receiver.
 
 use domain::api::{InspectorRequest, InspectorResponse, Page};
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// Where the Inspector receives.
-#[server(prefix = "/_ui", endpoint = "inspector/url", input = Json)]
+#[server(prefix = "/_ui", endpoint = "inspector/url", input = Json, output = Json)]
 pub async fn inspector_url() -> Result<String, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.inspector_url(&actor).await?)
 }
 
 /// One page of what it received, newest first.
-#[server(prefix = "/_ui", endpoint = "inspector/list", input = Json)]
+#[server(prefix = "/_ui", endpoint = "inspector/list", input = Json, output = Json)]
 pub async fn inspector_requests(cursor: Option<String>) -> Result<Page<InspectorRequest>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.inspector_requests(&actor, cursor, Some(25)).await?)
 }
 
 /// Forgets all of it.
-#[server(prefix = "/_ui", endpoint = "inspector/clear")]
+#[server(prefix = "/_ui", endpoint = "inspector/clear", output = Json)]
 pub async fn clear_inspector() -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.clear_inspector(&actor).await?;
@@ -31,14 +31,14 @@ pub async fn clear_inspector() -> Result<(), CallError> {
 }
 
 /// What it answers.
-#[server(prefix = "/_ui", endpoint = "inspector/response", input = Json)]
+#[server(prefix = "/_ui", endpoint = "inspector/response", input = Json, output = Json)]
 pub async fn show_inspector_response() -> Result<InspectorResponse, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.inspector_response(&actor).await?)
 }
 
 /// Changes what it answers; with `then` = `reset` it is an ordinary receiver again. All fields are as they were typed.
-#[server(prefix = "/_ui", endpoint = "inspector/respond")]
+#[server(prefix = "/_ui", endpoint = "inspector/respond", output = Json)]
 pub async fn save_inspector_response(
     #[server(default)] status: String,
     #[server(default)] delay_ms: String,

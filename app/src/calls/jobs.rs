@@ -5,12 +5,12 @@ use domain::{
     api::{Job, JobKind, Page},
     delivery::ErrorClass,
 };
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// What is typed to clear many dead letters.
 pub const CONFIRMATION: &str = "clear";
@@ -58,7 +58,7 @@ impl Bulk {
 }
 
 /// How many deliveries it would be done to now.
-#[server(prefix = "/_ui", endpoint = "jobs/count", input = Json)]
+#[server(prefix = "/_ui", endpoint = "jobs/count", input = Json, output = Json)]
 pub async fn count_bulk(bulk: Bulk) -> Result<i64, CallError> {
     let (engine, actor) = ssr::caller()?;
     if bulk.kind != JobKind::ReplayFailed {
@@ -71,7 +71,7 @@ pub async fn count_bulk(bulk: Bulk) -> Result<i64, CallError> {
 }
 
 /// Starts it. Clearing many needs [`CONFIRMATION`] typed.
-#[server(prefix = "/_ui", endpoint = "jobs/start")]
+#[server(prefix = "/_ui", endpoint = "jobs/start", output = Json)]
 pub async fn start_bulk(bulk: Bulk, #[server(default)] confirm: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     match bulk.kind {
@@ -88,14 +88,14 @@ pub async fn start_bulk(bulk: Bulk, #[server(default)] confirm: String) -> Resul
 }
 
 /// The last jobs, newest first.
-#[server(prefix = "/_ui", endpoint = "jobs/list", input = Json)]
+#[server(prefix = "/_ui", endpoint = "jobs/list", input = Json, output = Json)]
 pub async fn list_jobs(cursor: Option<String>) -> Result<Page<Job>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.jobs(&actor, cursor, Some(25)).await?)
 }
 
 /// Stops a job.
-#[server(prefix = "/_ui", endpoint = "jobs/cancel")]
+#[server(prefix = "/_ui", endpoint = "jobs/cancel", output = Json)]
 pub async fn cancel_job(id: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.cancel_job(&actor, ssr::id(&id, "Job")?).await?;

@@ -1,21 +1,21 @@
 //! Who belongs to the organization.
 
 use domain::api::Member;
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// All members.
-#[server(prefix = "/_ui", endpoint = "members/list", input = Json)]
+#[server(prefix = "/_ui", endpoint = "members/list", input = Json, output = Json)]
 pub async fn list_members() -> Result<Vec<Member>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.members(&actor).await?)
 }
 
 /// Adds a member.
-#[server(prefix = "/_ui", endpoint = "members/create")]
+#[server(prefix = "/_ui", endpoint = "members/create", output = Json)]
 pub async fn add_member(name: String, email: String, role: domain::Role, password: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     let draft = domain::api::MemberDraft { name: name.clone(), email: email.clone(), role, password };

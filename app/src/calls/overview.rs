@@ -1,12 +1,12 @@
 //! The first screen.
 
 use domain::api::{Alert, DeadLetterCount, FailingWebhook, IntegrationSummary, Overview};
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// What the first screen shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct FirstScreen {
 }
 
 /// What the first screen shows.
-#[server(prefix = "/_ui", endpoint = "overview/show", input = Json)]
+#[server(prefix = "/_ui", endpoint = "overview/show", input = Json, output = Json)]
 pub async fn show_overview() -> Result<FirstScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let figures = engine.overview(&actor).await?;
@@ -38,7 +38,7 @@ pub async fn show_overview() -> Result<FirstScreen, CallError> {
 }
 
 /// First step of the first run: a webhook that sends everything to the Inspector.
-#[server(prefix = "/_ui", endpoint = "overview/first-webhook")]
+#[server(prefix = "/_ui", endpoint = "overview/first-webhook", output = Json)]
 pub async fn create_first_webhook() -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     let url = engine.inspector_url(&actor).await?;
@@ -52,7 +52,7 @@ pub async fn create_first_webhook() -> Result<(), CallError> {
 }
 
 /// Second step: a test through that webhook.
-#[server(prefix = "/_ui", endpoint = "overview/first-test")]
+#[server(prefix = "/_ui", endpoint = "overview/first-test", output = Json)]
 pub async fn send_first_test(id: String, #[server(default)] event: Option<String>) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.test_webhook(&actor, ssr::id(&id, "Webhook")?, domain::api::Test { event, data: None }).await?;

@@ -1,13 +1,13 @@
 //! The organization's retry policy.
 
 use domain::{RetryPolicy, Timestamp};
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::retry_form::RetryForm;
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// The policy, and what its screen says beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct RetrySettings {
 }
 
 /// The policy as it is stored.
-#[server(prefix = "/_ui", endpoint = "retry-policy/show", input = Json)]
+#[server(prefix = "/_ui", endpoint = "retry-policy/show", input = Json, output = Json)]
 pub async fn show_retry_policy() -> Result<RetrySettings, CallError> {
     let (engine, actor) = ssr::caller()?;
     let policy = engine.retry_policy(&actor).await?;
@@ -30,7 +30,7 @@ pub async fn show_retry_policy() -> Result<RetrySettings, CallError> {
 }
 
 /// Changes the policy.
-#[server(prefix = "/_ui", endpoint = "retry-policy/save")]
+#[server(prefix = "/_ui", endpoint = "retry-policy/save", output = Json)]
 pub async fn save_retry_policy(policy: RetryForm) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     let typed = serde_json::to_string(&policy).unwrap_or_default();

@@ -1,21 +1,21 @@
 //! Views that a member keeps of lists.
 
 use domain::api::SavedView;
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// The views of all lists.
-#[server(prefix = "/_ui", endpoint = "views/list", input = Json)]
+#[server(prefix = "/_ui", endpoint = "views/list", input = Json, output = Json)]
 pub async fn saved_views() -> Result<Vec<SavedView>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.saved_views(&actor).await?)
 }
 
 /// Keeps the filters of a list under a name.
-#[server(prefix = "/_ui", endpoint = "views/save")]
+#[server(prefix = "/_ui", endpoint = "views/save", output = Json)]
 pub async fn save_view(
     list: String,
     #[server(default)] name: String,
@@ -26,7 +26,7 @@ pub async fn save_view(
 }
 
 /// Forgets a view.
-#[server(prefix = "/_ui", endpoint = "views/forget")]
+#[server(prefix = "/_ui", endpoint = "views/forget", output = Json)]
 pub async fn forget_view(list: String, name: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.forget_view(&actor, list, name).await?)

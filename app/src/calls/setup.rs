@@ -2,12 +2,12 @@
 
 use leptos::prelude::*;
 
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// Creates the organization and signs its owner in.
-#[server(prefix = "/_ui", endpoint = "setup/create")]
+#[server(prefix = "/_ui", endpoint = "setup/create", output = Json)]
 pub async fn create_organization(
     token: String,
     organization: String,

@@ -1,16 +1,16 @@
 //! Webhooks: their settings, state, secret, and tests.
 
 use domain::api::{DayTries, Page, RotatedSecret, SignatureFinding, Webhook};
-use leptos::{prelude::*, server_fn::codec::Json};
+use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::webhook_form::WebhookForm;
-use crate::error::CallError;
 #[cfg(feature = "ssr")]
 use crate::ssr;
+use crate::{codec::Json, error::CallError};
 
 /// Webhooks, newest first.
-#[server(prefix = "/_ui", endpoint = "webhooks/list", input = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/list", input = Json, output = Json)]
 pub async fn list_webhooks(cursor: Option<String>) -> Result<Page<Webhook>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.webhooks(&actor, cursor, Some(100)).await?)
@@ -26,7 +26,7 @@ pub struct WebhookRow {
 }
 
 /// Webhooks with their last 30 days, newest first.
-#[server(prefix = "/_ui", endpoint = "webhooks/rows", input = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/rows", input = Json, output = Json)]
 pub async fn list_webhook_rows() -> Result<Page<WebhookRow>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let Page { data, next_cursor } = engine.webhooks(&actor, None, Some(100)).await?;
@@ -36,14 +36,14 @@ pub async fn list_webhook_rows() -> Result<Page<WebhookRow>, CallError> {
 }
 
 /// One webhook.
-#[server(prefix = "/_ui", endpoint = "webhooks/show", input = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/show", input = Json, output = Json)]
 pub async fn show_webhook(id: String) -> Result<Webhook, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.webhook(&actor, ssr::id(&id, "Webhook")?).await?)
 }
 
 /// Creates or changes a webhook; with `then` = `test` a test follows.
-#[server(prefix = "/_ui", endpoint = "webhooks/save")]
+#[server(prefix = "/_ui", endpoint = "webhooks/save", output = Json)]
 pub async fn save_webhook(form: WebhookForm, #[server(default)] then: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     let saved = store(&engine, &actor, &form)
@@ -76,7 +76,7 @@ async fn store(engine: &engine::Engine, actor: &engine::Actor, form: &WebhookFor
 }
 
 /// Switches delivery on or off.
-#[server(prefix = "/_ui", endpoint = "webhooks/state")]
+#[server(prefix = "/_ui", endpoint = "webhooks/state", output = Json)]
 pub async fn set_webhook_state(id: String, state: domain::WebhookState) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.set_webhook_state(&actor, ssr::id(&id, "Webhook")?, state).await?;
@@ -84,7 +84,7 @@ pub async fn set_webhook_state(id: String, state: domain::WebhookState) -> Resul
 }
 
 /// Deletes a webhook.
-#[server(prefix = "/_ui", endpoint = "webhooks/delete")]
+#[server(prefix = "/_ui", endpoint = "webhooks/delete", output = Json)]
 pub async fn delete_webhook(id: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.delete_webhook(&actor, ssr::id(&id, "Webhook")?).await?;
@@ -93,7 +93,7 @@ pub async fn delete_webhook(id: String) -> Result<(), CallError> {
 }
 
 /// Makes a new secret; the old one keeps signing for `overlap_hours`. The webhook's name is typed to confirm.
-#[server(prefix = "/_ui", endpoint = "webhooks/rotate-secret")]
+#[server(prefix = "/_ui", endpoint = "webhooks/rotate-secret", output = Json)]
 pub async fn rotate_secret(
     id: String,
     #[server(default)] overlap_hours: Option<u32>,
@@ -111,14 +111,14 @@ pub async fn rotate_secret(
 }
 
 /// Shows the secret. Who looked is in the audit log.
-#[server(prefix = "/_ui", endpoint = "webhooks/reveal-secret", input = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/reveal-secret", input = Json, output = Json)]
 pub async fn reveal_secret(id: String) -> Result<RotatedSecret, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.reveal_secret(&actor, ssr::id(&id, "Webhook")?).await?)
 }
 
 /// Says why the signature of a request verifies or does not; without a secret, with those of the webhook.
-#[server(prefix = "/_ui", endpoint = "webhooks/explain-signature")]
+#[server(prefix = "/_ui", endpoint = "webhooks/explain-signature", output = Json)]
 pub async fn explain_signature(
     id: String,
     headers: String,
@@ -149,7 +149,7 @@ pub async fn explain_signature(
 }
 
 /// Sends a test and waits for its answer. `data` is JSON; empty, or still the sample of `sample_of`, it is the sample of `event`.
-#[server(prefix = "/_ui", endpoint = "webhooks/test")]
+#[server(prefix = "/_ui", endpoint = "webhooks/test", output = Json)]
 pub async fn test_webhook(
     id: String,
     event: String,
