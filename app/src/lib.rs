@@ -70,9 +70,18 @@ pub fn shell(assets: &Assets) -> impl IntoView + use<> {
     let session = session::current().and_then(|session| serde_json::to_string(&session).ok());
     let preferences = preferences::Preferences::current();
     let [(_, theme), (_, density), (_, keys), (_, keymap)] = preferences.attributes();
+    let live = live::position();
     view! {
         <!DOCTYPE html>
-        <html lang="en" translate="no" data-theme=theme data-density=density data-keys=keys data-keymap=keymap>
+        <html
+            lang="en"
+            translate="no"
+            data-theme=theme
+            data-density=density
+            data-keys=keys
+            data-keymap=keymap
+            data-live=live
+        >
             <head>
                 <meta charset="utf-8" />
                 <meta name="viewport" content="width=device-width, initial-scale=1" />

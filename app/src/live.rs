@@ -1,6 +1,9 @@
 //! Live updates: one connection per tab, shared by every component that wants to know. Events are handed on in batches, at most
 //! ten a second, so that a storm of deliveries costs a few renders and not a thousand. It refuses to be needed: without it a page
 //! shows what it was loaded with.
+//!
+//! The page says where it was made, and the browser what it heard last, so that the server tells what happened between; what is
+//! no longer known there is told as something missed.
 
 use std::{cell::RefCell, rc::Rc, sync::Arc};
 
@@ -73,13 +76,13 @@ pub enum Connection {
 pub struct Live {
     /// How it is.
     pub connection: RwSignal<Connection>,
-    /// Grows when the connection is made again after a loss, and when something was not told in full: it has to be loaded.
-    pub reopened: RwSignal<u32>,
-    /// Grows whenever the connection is made, the first time too: for pages of what changes while they are on their way.
-    pub opened: RwSignal<u32>,
+    /// Grows when something was not told in full: it has to be loaded.
+    pub missed: RwSignal<u32>,
     batch: RwSignal<Arc<Vec<LiveEvent>>>,
     /// What was missed is loaded in a moment.
     reloads: StoredValue<bool>,
+    /// Where the page is in what happens; none where nobody is signed in.
+    position: StoredValue<Option<String>>,
 }
 
 impl Live {
@@ -87,10 +90,10 @@ impl Live {
     pub fn provide() -> Self {
         let live = Self {
             connection: RwSignal::new(Connection::Off),
-            reopened: RwSignal::new(0),
-            opened: RwSignal::new(0),
+            missed: RwSignal::new(0),
             batch: RwSignal::new(Arc::default()),
             reloads: StoredValue::new(false),
+            position: StoredValue::new(position()),
         };
         provide_context(live);
         live
@@ -129,21 +132,30 @@ impl Live {
     }
 }
 
+/// Where the page is made. To be asked before its data is read.
+#[cfg(feature = "ssr")]
+pub fn position() -> Option<String> {
+    let (engine, _) = crate::ssr::caller().ok()?;
+    Some(engine.live_position().to_string())
+}
+
+/// Where the page was made.
+#[cfg(not(feature = "ssr"))]
+pub fn position() -> Option<String> {
+    document().document_element()?.get_attribute("data-live")
+}
+
 fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
     if live.connection.get_untracked() == Connection::Off {
         live.connection.set(Connection::Connecting);
     }
-    let Ok(source) = EventSource::new("/_ui/live") else { return };
-    let opened = Closure::<dyn Fn()>::new(move || {
-        if live.connection.get_untracked() == Connection::Lost {
-            live.reopened.update(|times| *times += 1);
-        }
-        live.connection.set(Connection::Open);
-        live.opened.update(|times| *times += 1);
-    });
+    let since = live.position.with_value(|position| position.clone().unwrap_or_default());
+    let Ok(source) = EventSource::new(&format!("/_ui/live?since={since}")) else { return };
+    let opened = Closure::<dyn Fn()>::new(move || live.connection.set(Connection::Open));
     let received = {
         let buffer = buffer.clone();
         Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
+            live.position.set_value(Some(message.last_event_id()));
             let text = message.data().as_string().unwrap_or_default();
             if let Ok(event) = serde_json::from_str::<LiveEvent>(&text) {
                 if event.is_of("missed") {
@@ -186,8 +198,7 @@ fn reload(live: Live) {
         live.reloads.set_value(true);
         after(FETCH_MS, move || {
             live.reloads.set_value(false);
-            live.reopened.update(|times| *times += 1);
-            live.opened.update(|times| *times += 1);
+            live.missed.update(|times| *times += 1);
         });
     }
 }

@@ -244,12 +244,12 @@ test("a live connection that is lost comes back, with what was missed", async ({
     events: ["task.created"],
   });
   // Every stream ends as soon as it was opened; the browser tries again after three seconds.
-  await page.route("**/_ui/live", (route) => route.fulfill({ contentType: "text/event-stream", body: ": end\n\n" }));
+  await page.route("**/_ui/live*", (route) => route.fulfill({ contentType: "text/event-stream", body: ": end\n\n" }));
   await goto(`/deliveries?webhook_id=${id}`);
   await expect(page.getByText("Connection lost, trying again…")).toBeVisible();
   await api.publish("task.created", {});
   await expect.poll(async () => (await api.deliveriesOf(id)).length).toBe(1);
-  await page.unroute("**/_ui/live");
+  await page.unroute("**/_ui/live*");
   await expect(page.getByText("Live", { exact: true })).toBeVisible();
   await expect(row(page, "task.created")).toBeVisible();
 });

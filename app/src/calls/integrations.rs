@@ -10,7 +10,7 @@ use domain::{
     IntegrationDraft, IntegrationId, IntegrationState,
     api::{
         Alert, CheckResult, CheckRound, Diagnosis, DiagnosisKind, EmailUsage, HealthReport, Integration,
-        IntegrationSummary, LogEntry, LogQuery, Page, TimeRange,
+        IntegrationLine, IntegrationSummary, LogEntry, LogQuery, Page, TimeRange,
     },
     catalogue::{Field, FieldKind, IntegrationType, Provider},
 };
@@ -29,10 +29,10 @@ pub const CONFIRMATION: &str = "clear";
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct IntegrationRow {
     /// The integration.
-    pub integration: Integration,
+    pub line: IntegrationLine,
     /// Its provider, as people know it.
     pub provider_name: String,
-    /// What does not work while it is down.
+    /// What does not work while it is down; empty while it is not.
     pub impact: String,
 }
 
@@ -53,16 +53,19 @@ pub struct Dashboard {
 #[server(prefix = "/_ui", endpoint = "integrations/dashboard", input = Json, output = Json)]
 pub async fn show_dashboard() -> Result<Dashboard, CallError> {
     let (engine, actor) = ssr::caller()?;
-    let summary = engine.integration_summary(&actor).await?;
-    let all = engine.integrations(&actor, &domain::api::IntegrationQuery::default()).await?;
+    let all = engine.integration_lines(&actor).await?;
+    let summary = IntegrationSummary::of_lines(&all);
     let open = engine.alerts(&actor, domain::api::AlertQuery::default()).await?.data;
     let alerts = open.into_iter().filter(|alert| alert.subject.starts_with("int_")).collect();
-    let row = |integration: Integration| {
-        let provider = engine.provider(&integration.provider).ok();
+    let row = |line: IntegrationLine| {
+        let provider = engine.provider(&line.provider).ok();
         IntegrationRow {
-            provider_name: provider.map_or_else(|| integration.provider.clone(), |it| it.name.clone()),
-            impact: provider.map(|it| it.impact.clone()).unwrap_or_default(),
-            integration,
+            provider_name: provider.map_or_else(|| line.provider.clone(), |it| it.name.clone()),
+            impact: provider
+                .filter(|_| line.health == domain::health::Health::Down)
+                .map(|it| it.impact.clone())
+                .unwrap_or_default(),
+            line,
         }
     };
     let round = engine.check_round(&actor).await?;
@@ -111,7 +114,7 @@ pub struct ProviderScreen {
 pub async fn show_provider(id: String) -> Result<ProviderScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let provider = engine.provider(&id)?;
-    let (redirect_uri, others) = (engine.redirect_uri(provider), others(&engine, &actor).await?);
+    let (redirect_uri, others) = (engine.redirect_uri(provider), named(&engine, &actor).await?);
     Ok(ProviderScreen { provider: provider.as_ref().clone(), redirect_uri, others })
 }
 
@@ -148,16 +151,21 @@ pub async fn show_integration(id: String) -> Result<IntegrationScreen, CallError
 pub async fn list_others(id: String) -> Result<Vec<(IntegrationId, String)>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let own: IntegrationId = ssr::id(&id, "Integration")?;
-    let mut others = others(&engine, &actor).await?;
+    let mut others = named(&engine, &actor).await?;
     others.retain(|(id, _)| *id != own);
     Ok(others)
 }
 
-/// Integrations that another one can depend on, by name.
+/// All integrations with their names.
+#[server(prefix = "/_ui", endpoint = "integrations/names", input = Json, output = Json)]
+pub async fn integration_names() -> Result<Vec<(IntegrationId, String)>, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    named(&engine, &actor).await
+}
+
 #[cfg(feature = "ssr")]
-async fn others(engine: &engine::Engine, actor: &engine::Actor) -> Result<Vec<(IntegrationId, String)>, CallError> {
-    let all = engine.integrations(actor, &domain::api::IntegrationQuery::default()).await?;
-    Ok(all.into_iter().map(|integration| (integration.id, integration.name)).collect())
+async fn named(engine: &engine::Engine, actor: &engine::Actor) -> Result<Vec<(IntegrationId, String)>, CallError> {
+    Ok(engine.integration_lines(actor).await?.into_iter().map(|line| (line.id, line.name)).collect())
 }
 
 /// All about its health.

@@ -28,9 +28,9 @@ pub fn Frame(
     live.connect();
     let path = use_location().pathname;
     let deaths = live.ticks(|event| event.moves_dead_letters() || event.dead_letter().is_some());
-    let dead_letters = Resource::new(move || (deaths.get(), live.reopened.get()), |_| dead_letter_total());
+    let dead_letters = Resource::new(move || (deaths.get(), live.missed.get()), |_| dead_letter_total());
     let rung = live.ticks(|event| event.is_of("alerts"));
-    let alerts = Resource::new(move || (rung.get(), live.reopened.get()), |_| open_alerts());
+    let alerts = Resource::new(move || (rung.get(), live.missed.get()), |_| open_alerts());
     notify_of_more(alerts);
     // On a small screen the drawer has done its work when a page was chosen.
     Effect::new(move |_| {

@@ -53,7 +53,7 @@ pub fn Alerts() -> AnyView {
     let ticks = live.ticks(|event| event.is_of("alerts"));
     let alerts = Resource::new(
         move || {
-            let fresh = (ticks.get(), act.version().get(), live.reopened.get());
+            let fresh = (ticks.get(), act.version().get(), live.missed.get());
             (shown.get(), cursor(), fresh)
         },
         |(shown, cursor, _)| async move {

@@ -34,7 +34,7 @@ pub fn Jobs() -> AnyView {
     let cursor = move || query.with(|query| query.get("cursor"));
     let cancel = ServerAction::<CancelJob>::new();
     let jobs = Resource::new(
-        move || (cursor(), cancel.version().get(), live.reopened.get()),
+        move || (cursor(), cancel.version().get(), live.missed.get()),
         |(cursor, ..)| async {
             let names = list_webhooks(None).await?.data;
             let names = names.into_iter().map(|webhook| (webhook.id, webhook.name)).collect();

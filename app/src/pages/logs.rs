@@ -1,14 +1,11 @@
 //! `/logs`: what happened in the work of all integrations.
 
-use domain::{
-    IntegrationId,
-    api::{LogLevel, LogQuery, TimeRange},
-};
+use domain::api::{LogLevel, LogQuery, TimeRange};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
-    calls::integrations::{list_logs_in, show_dashboard},
+    calls::integrations::{integration_names, list_logs_in},
     components::{heading::Heading, loaded::loaded},
     live::Live,
     pages::integrations::one::logs::{exports, filters, list},
@@ -32,16 +29,10 @@ pub fn Logs() -> AnyView {
     let range = move || asked("range").and_then(|text| text.parse::<TimeRange>().ok());
     let ticks = live.ticks(|event| event.is_of("integrations"));
     let logs = Resource::new(
-        move || (log_query(), range(), ticks.get(), live.reopened.get()),
+        move || (log_query(), range(), ticks.get(), live.missed.get()),
         |(query, range, ..)| async move {
             let page = list_logs_in(query, range).await?;
-            let names: Vec<(IntegrationId, String)> = show_dashboard()
-                .await?
-                .rows
-                .into_iter()
-                .map(|row| (row.integration.id, row.integration.name))
-                .collect();
-            Ok((page, names))
+            Ok((page, integration_names().await?))
         },
     );
     view! {

@@ -204,7 +204,7 @@ async fn commit(inner: &Arc<Inner>, calls: Vec<Submission>, whole: bool) {
     match stored {
         Ok(outcomes) => {
             inner.live.deliveries_changed(events.iter().map(|event| event.organization));
-            if inner.live.has_listeners() {
+            if inner.live.is_followed() {
                 inner.announce(&events, &outcomes);
             }
             let waits = inner.hand_over(&events, node, &outcomes);

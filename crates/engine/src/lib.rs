@@ -2,7 +2,7 @@
 //!
 //! Every use-case is a method of [`Engine`], in the file of its noun. It begins by asking the [`Actor`] for a permission,
 //! checks its input with the functions of `domain`, and stores the change with its audit entry in one transaction. There
-//! is no SQL and no HTTP server in here.
+//! is no SQL and no HTTP server in here. Long because it is where everything is started, wired together and stopped.
 
 mod accept;
 mod actor;
@@ -66,7 +66,7 @@ pub use email::Subscription;
 pub use inspector::InspectorHit;
 pub use integrations::UplinkHost;
 use ipnet::IpNet;
-pub use live::{LiveEvent, LiveMessage};
+pub use live::{Following, LiveEvent, LiveMessage, Position};
 pub use metrics::Metrics;
 pub use oauth::{Callback, ConnectPage, Finished, Sent, Unfinished};
 pub use rekey::Rekeyed;
@@ -415,11 +415,6 @@ impl Engine {
     /// Whether the database answers.
     pub async fn ready(&self) -> bool {
         !self.inner.stopping.is_cancelled() && self.inner.store.ping().await.is_ok()
-    }
-
-    /// What happens in this node from now on, for all organizations: the caller filters.
-    pub fn live(&self) -> tokio::sync::broadcast::Receiver<LiveMessage> {
-        self.inner.live.subscribe()
     }
 
     /// The numbers of this moment.

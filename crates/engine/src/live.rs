@@ -1,16 +1,21 @@
 //! What happens, as it happens, for the screens of all nodes. Nothing depends on it: a receiver that is too slow, or on another
 //! node, is told that it missed something, and asks the database again.
 //!
+//! A page says from where on it wants to know: its [`Position`] was taken before its data was read, and rises with all that it
+//! is told, so that nothing falls between the page and its stream, or between two streams.
+//!
 //! Other nodes are told what changed and whose, not what it is now, and many changes at once: what it costs does not grow with
 //! the number of deliveries.
 
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
+    fmt::{self, Display, Formatter},
+    str::FromStr,
     sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use domain::{
@@ -19,12 +24,20 @@ use domain::{
 };
 use serde::{Deserialize, Serialize};
 use storage::Wake;
-use tokio::sync::{Notify, broadcast, oneshot};
+use tokio::sync::{
+    Notify,
+    broadcast::{self, error::RecvError},
+    oneshot,
+};
 
-use crate::{Inner, stopped_within};
+use crate::{Engine, Inner, stopped_within};
 
 /// Messages that a slow receiver may be behind before it misses some.
 const BUFFER: usize = 1024;
+/// Messages that are kept for a page that is about to listen. One that missed more loads what it shows again.
+const KEPT: usize = 256;
+/// How long after a page was made, or lost its stream, it is expected to listen, in milliseconds.
+const EXPECTED_MS: u64 = 30_000;
 /// Between two words to other nodes: what happens meanwhile is told in one.
 const TELL_EVERY: Duration = Duration::from_millis(200);
 /// Organizations of which one word tells.
@@ -119,15 +132,105 @@ struct News {
     of: Changes,
 }
 
-/// An event, for whom, and its place in the order of this node's messages.
+/// A place in the order of one process's messages, as text for pages and `Last-Event-ID`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Position {
+    process: NodeId,
+    /// Rises by one with each message.
+    sequence: u64,
+}
+
+impl Display for Position {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.process, self.sequence)
+    }
+}
+
+impl FromStr for Position {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let (process, sequence) = text.split_once('.').ok_or(())?;
+        Ok(Self { process: process.parse().map_err(drop)?, sequence: sequence.parse().map_err(drop)? })
+    }
+}
+
+/// An event, and where whoever was told of it goes on.
 #[derive(Debug, Clone)]
 pub struct LiveMessage {
     /// Who may see it; `None`: everybody.
-    pub organization: Option<OrganizationId>,
-    /// Rises by one with each message of this node.
-    pub sequence: u64,
+    organization: Option<OrganizationId>,
+    /// Its place.
+    pub position: Position,
     /// What happened.
     pub event: LiveEvent,
+}
+
+/// The last messages, without a gap.
+#[derive(Default)]
+struct Recent {
+    /// Of the last message, or of the last time that something happened and nobody was told.
+    sequence: u64,
+    messages: VecDeque<LiveMessage>,
+}
+
+/// What one page is told.
+pub struct Following {
+    inner: Arc<Inner>,
+    organization: OrganizationId,
+    /// Where it is.
+    position: Position,
+    /// What happened before it listened.
+    before: VecDeque<LiveMessage>,
+    messages: broadcast::Receiver<LiveMessage>,
+}
+
+impl Following {
+    /// Where it begins.
+    pub const fn position(&self) -> Position {
+        self.position
+    }
+
+    /// The next message; `None` once the engine is gone. Nothing is lost when the future is dropped.
+    pub async fn next(&mut self) -> Option<LiveMessage> {
+        loop {
+            let message = match self.before.pop_front() {
+                Some(message) => message,
+                None => match self.messages.recv().await {
+                    Ok(message) => message,
+                    Err(RecvError::Lagged(_)) => self.missed(),
+                    Err(RecvError::Closed) => return None,
+                },
+            };
+            self.position = message.position;
+            if message.organization.is_none_or(|whose| whose == self.organization) {
+                return Some(message);
+            }
+        }
+    }
+
+    const fn missed(&self) -> LiveMessage {
+        LiveMessage { organization: None, position: self.position, event: LiveEvent::Missed }
+    }
+}
+
+impl Drop for Following {
+    fn drop(&mut self) {
+        self.inner.live.expect_page();
+    }
+}
+
+impl Engine {
+    /// Where a page that is made now is. To be asked before its data is read.
+    pub fn live_position(&self) -> Position {
+        self.inner.live.position()
+    }
+
+    /// What happens in an organization, on this node and in short on others: after `since` where that is still known, else from
+    /// now on, which is said.
+    pub fn live(&self, organization: OrganizationId, since: Option<Position>) -> Following {
+        self.inner.live.follow(Arc::clone(&self.inner), organization, since)
+    }
 }
 
 /// Sends messages to all screens of this node, and collects what other nodes are told.
@@ -138,7 +241,12 @@ pub(crate) struct Hub {
     untold: Option<Mutex<Changes>>,
     has_untold: Notify,
     sender: broadcast::Sender<LiveMessage>,
-    sequence: AtomicU64,
+    recent: Mutex<Recent>,
+    started_at: Instant,
+    /// Until when messages are made for a page that does not listen yet, in milliseconds since the start.
+    expected_until_ms: AtomicU64,
+    /// Something happened of which no message was made.
+    has_gap: AtomicBool,
     /// Callers that wait for the first try of one delivery.
     awaited: Mutex<Vec<(DeliveryId, oneshot::Sender<()>)>>,
 }
@@ -150,18 +258,65 @@ impl Hub {
             untold: is_shared.then(Mutex::default),
             has_untold: Notify::new(),
             sender: broadcast::Sender::new(BUFFER),
-            sequence: AtomicU64::new(0),
+            recent: Mutex::default(),
+            started_at: Instant::now(),
+            expected_until_ms: AtomicU64::new(0),
+            has_gap: AtomicBool::new(false),
             awaited: Mutex::new(Vec::new()),
         }
     }
 
-    pub(crate) fn subscribe(&self) -> broadcast::Receiver<LiveMessage> {
-        self.sender.subscribe()
+    /// For a while messages are made although nobody listens.
+    fn expect_page(&self) {
+        self.expected_until_ms.store(self.age_ms() + EXPECTED_MS, Ordering::Relaxed);
     }
 
-    /// Whether anybody listens; making a message costs more than asking.
-    pub(crate) fn has_listeners(&self) -> bool {
-        self.sender.receiver_count() > 0
+    fn age_ms(&self) -> u64 {
+        u64::try_from(self.started_at.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// The last messages, and nothing when something happened since of which there is none.
+    fn recent(&self) -> MutexGuard<'_, Recent> {
+        let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.has_gap.swap(false, Ordering::Relaxed) {
+            recent.sequence += 1;
+            recent.messages.clear();
+        }
+        recent
+    }
+
+    fn position(&self) -> Position {
+        self.expect_page();
+        Position { process: self.origin, sequence: self.recent().sequence }
+    }
+
+    fn follow(&self, inner: Arc<Inner>, organization: OrganizationId, since: Option<Position>) -> Following {
+        // Messages are sent under the same lock: each is in one of both.
+        let recent = self.recent();
+        let messages = self.sender.subscribe();
+        let position = Position { process: self.origin, sequence: recent.sequence };
+        let mut following = Following { inner, organization, position, before: VecDeque::new(), messages };
+        let Some(since) = since.filter(|since| *since != position) else { return following };
+        let oldest = recent.messages.front().map_or(recent.sequence, |oldest| oldest.position.sequence - 1);
+        if since.process == self.origin && (oldest..position.sequence).contains(&since.sequence) {
+            let is_new = |message: &&LiveMessage| message.position.sequence > since.sequence;
+            following.before.extend(recent.messages.iter().filter(is_new).cloned());
+            following.position = since;
+        } else {
+            following.before.push_back(following.missed());
+        }
+        following
+    }
+
+    /// Whether anybody wants to know of each delivery; making a message costs more than asking. If nobody does, whoever
+    /// listens later is told that something was missed.
+    pub(crate) fn is_followed(&self) -> bool {
+        let is_followed =
+            self.sender.receiver_count() > 0 || self.age_ms() < self.expected_until_ms.load(Ordering::Relaxed);
+        if !is_followed {
+            self.has_gap.store(true, Ordering::Relaxed);
+        }
+        is_followed
     }
 
     pub(crate) fn send(&self, organization: OrganizationId, event: LiveEvent) {
@@ -178,9 +333,16 @@ impl Hub {
 
     /// Tells the screens of this node.
     fn show(&self, organization: Option<OrganizationId>, event: LiveEvent) {
-        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        let mut recent = self.recent();
+        recent.sequence += 1;
+        let position = Position { process: self.origin, sequence: recent.sequence };
+        let message = LiveMessage { organization, position, event };
+        if recent.messages.len() == KEPT {
+            recent.messages.pop_front();
+        }
+        recent.messages.push_back(message.clone());
         // No listener is not an error.
-        drop(self.sender.send(LiveMessage { organization, sequence, event }));
+        drop(self.sender.send(message));
     }
 
     /// Other nodes are told of it with what else happens in these moments.
@@ -289,7 +451,7 @@ mod tests {
         }
         let [word] = &one.words()[..] else { panic!("one word is enough") };
         assert!(one.words().is_empty(), "it is said once");
-        let (mut here, mut there) = (one.subscribe(), other.subscribe());
+        let (mut here, mut there) = (one.sender.subscribe(), other.sender.subscribe());
         one.hear(word);
         assert!(here.try_recv().is_err(), "what it said itself is no news");
         other.hear(word);
@@ -318,5 +480,25 @@ mod tests {
         assert!(words.iter().all(|word| word.len() <= MAX_NEWS), "{:?}", words.iter().map(String::len).max());
         let told: usize = words.iter().map(|word| serde_json::from_str::<News>(word).unwrap().of.len()).sum();
         assert_eq!(told, 501);
+    }
+
+    #[test]
+    fn what_nobody_heard_is_no_longer_known() {
+        let hub = hub(1);
+        let delivery = |number| hub.send(organization(number), LiveEvent::DeadLetters);
+        let page = hub.position();
+        assert_eq!(page.to_string().parse(), Ok(page));
+        assert!(hub.is_followed(), "the page is about to listen");
+        delivery(1);
+        assert_eq!(hub.position().sequence, page.sequence + 1);
+        assert_eq!(hub.recent().messages.len(), 1);
+        hub.expected_until_ms.store(0, Ordering::Relaxed);
+        assert!(!hub.is_followed(), "it did not come");
+        assert_eq!(hub.position().sequence, page.sequence + 2);
+        assert!(hub.recent().messages.is_empty());
+        for number in 0..=u32::try_from(KEPT).unwrap() {
+            delivery(number);
+        }
+        assert_eq!(hub.recent().messages.len(), KEPT, "memory is bounded");
     }
 }

@@ -2,7 +2,7 @@
 
 use domain::{
     IntegrationId, IntegrationState, IntegrationStatus, OrganizationId, PublicId, Timestamp,
-    api::{Integration, IntegrationSummary, RunbookDraft},
+    api::{Integration, IntegrationLine, IntegrationSummary, RunbookDraft},
     health::{Health, Pulse},
 };
 use uuid::Uuid;
@@ -12,6 +12,8 @@ use crate::{
     columns::{WHOLE_LIST, json, to_json, word},
     db::{reading, writing},
 };
+
+const TABLE: &str = "integrations";
 
 #[derive(sqlx::FromRow)]
 struct Row {
@@ -45,6 +47,37 @@ struct Row {
     check_interval_s: i64,
 }
 
+#[derive(sqlx::FromRow)]
+struct Line {
+    id: Uuid,
+    kind: String,
+    provider: String,
+    name: String,
+    state: String,
+    maintenance_until: Option<i64>,
+    health: String,
+    last_checked_at: Option<i64>,
+    last_error: Option<String>,
+}
+
+impl Line {
+    fn typed(self, now: Timestamp) -> Result<IntegrationLine> {
+        let is_maintained = self.maintenance_until.is_some_and(|until| Timestamp::from_millis(until) > now);
+        let state = word(TABLE, "state", &self.state)?;
+        let (status, health) = shown(state, is_maintained, word("integration_health", "health", &self.health)?);
+        Ok(IntegrationLine {
+            id: IntegrationId::from_uuid(self.id),
+            kind: word(TABLE, "kind", &self.kind)?,
+            provider: self.provider,
+            name: self.name,
+            status,
+            health,
+            last_checked_at: self.last_checked_at.map(Timestamp::from_millis),
+            last_error: self.last_error,
+        })
+    }
+}
+
 /// Secrets of an integration as they are stored; `None`: it has none.
 pub type SealedSecrets = Option<Vec<u8>>;
 
@@ -67,22 +100,21 @@ pub(crate) fn pulse(health: &str, since: i64, counts: [i64; 3]) -> Result<Pulse>
 }
 
 /// How an integration is shown, after what people said of it: switched off and maintenance come before what checks found.
-fn shown(state: IntegrationState, in_maintenance: bool, pulse: &Pulse) -> (IntegrationStatus, Health) {
+fn shown(state: IntegrationState, in_maintenance: bool, found: Health) -> (IntegrationStatus, Health) {
     match state {
         IntegrationState::Disabled => (IntegrationStatus::Disabled, Health::Unknown),
         IntegrationState::Active if in_maintenance => (IntegrationStatus::Active, Health::Maintenance),
-        IntegrationState::Active if pulse.health == Health::Down => (IntegrationStatus::Error, Health::Down),
-        IntegrationState::Active => (IntegrationStatus::Active, pulse.health),
+        IntegrationState::Active if found == Health::Down => (IntegrationStatus::Error, Health::Down),
+        IntegrationState::Active => (IntegrationStatus::Active, found),
     }
 }
 
 impl Row {
     fn typed(self, now: Timestamp) -> Result<IntegrationRow> {
-        const TABLE: &str = "integrations";
         let pulse = pulse(&self.health, self.health_since, [self.bad, self.good, self.slow])?;
         let state = word(TABLE, "state", &self.state)?;
         let maintenance_until = self.maintenance_until.map(Timestamp::from_millis).filter(|until| *until > now);
-        let (status, health) = shown(state, maintenance_until.is_some(), &pulse);
+        let (status, health) = shown(state, maintenance_until.is_some(), pulse.health);
         let integration = Integration {
             id: IntegrationId::from_uuid(self.id),
             kind: word(TABLE, "kind", &self.kind)?,
@@ -144,6 +176,24 @@ impl Store {
         .fetch_all(db)
         .await)?;
         rows.into_iter().map(|row| Ok(row.typed(now)?.integration)).collect()
+    }
+
+    /// What a list says of all integrations of an organization, by name; at most 1,000.
+    pub async fn integration_lines(
+        &self,
+        organization: OrganizationId,
+        now: Timestamp,
+    ) -> Result<Vec<IntegrationLine>> {
+        let rows: Vec<Line> = reading!(self, db => sqlx::query_as(
+            "select i.id, i.kind, i.provider, i.name, i.state, i.maintenance_until, h.health, h.last_checked_at, \
+             h.last_error from integrations i join integration_health h on h.integration_id = i.id \
+             where i.organization_id = $1 order by i.name, i.id limit $2",
+        )
+        .bind(organization.uuid())
+        .bind(WHOLE_LIST)
+        .fetch_all(db)
+        .await)?;
+        rows.into_iter().map(|row| row.typed(now)).collect()
     }
 
     /// One integration, with its secrets.

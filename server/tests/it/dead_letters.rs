@@ -16,7 +16,7 @@ async fn dead(app: &App, number: usize) -> (Receiver, Value, Vec<String>) {
     let mut receiver = Receiver::start().await;
     receiver.script(&vec![400; number]);
     let webhook = app.webhook(&receiver.url, json!({"name": "Frail"})).await;
-    let mut watch = app.watch();
+    let mut watch = app.watch().await;
     for n in 0..number {
         app.publish("job.created", json!({"n": n})).await;
         receiver.hit().await;
@@ -63,7 +63,7 @@ async fn one_at_a_time(app: &App) {
         json!({"total": 2, "webhooks": [{"webhook_id": webhook["id"], "webhook_name": "Frail", "dead_letters": 2}]});
     assert_eq!(summary, expected);
 
-    let mut watch = app.watch();
+    let mut watch = app.watch().await;
     let retried = app.post(format!("/api/v1/dead-letters/{}/retry", ids[0]), json!({})).expect(202).await;
     assert_eq!((&retried["id"], &retried["kind"]), (&json!(ids[0]), &json!("event")));
     assert_eq!(receiver.hit().await.header("x-intime-delivery"), ids[0]);

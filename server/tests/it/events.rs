@@ -47,7 +47,7 @@ async fn arrives_signed(app: &App) {
     let headers = json!([{"name": "X-Team", "value": "red"}]);
     let webhook = app.webhook(&receiver.url, json!({"events": ["job.*"], "headers": headers})).await;
     assert_eq!(webhook["headers"], json!([{"name": "X-Team", "value": null}]));
-    let mut watch = app.watch();
+    let mut watch = app.watch().await;
     let data = "{ \"job_id\" : \"job_42\", \"rate\": 1.50, \"ü\": \"\\u00e9\" }";
     let ask = app.ask(Method::POST, "/api/v1/events").key(ADMIN).header("content-type", "application/json");
     let accepted = ask.body(format!("{{\"event\": \"job.created\", \"data\": {data}}}")).expect(202).await;
@@ -213,7 +213,7 @@ async fn pages(app: &App) {
 async fn replays(app: &App) {
     let mut receiver = Receiver::start().await;
     let webhook = app.webhook(&receiver.url, json!({})).await;
-    let mut watch = app.watch();
+    let mut watch = app.watch().await;
     app.publish("job.created", json!({"n": 1})).await;
     let first = receiver.hit().await;
     let delivery = watch.delivery(&[DeliveryState::Delivered]).await;

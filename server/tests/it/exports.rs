@@ -19,7 +19,7 @@ async fn furnish(app: &App) -> (Receiver, Receiver, Value, Value) {
     let frail = json!({"name": "=HYPERLINK(\"http://x\", \"click\")", "events": ["job.*"]});
     let frail = app.webhook(&broken.url, frail).await;
     let hale = app.webhook(&fine.url, json!({"name": "Hale", "events": ["task.*"]})).await;
-    let mut watch = app.watch();
+    let mut watch = app.watch().await;
     for n in 0..2 {
         app.publish("job.created", json!({"n": n})).await;
         broken.hit().await;

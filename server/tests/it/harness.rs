@@ -7,7 +7,7 @@ use domain::{
     api::{ApiError, ApiKeyDraft, Delivery, MemberDraft},
     delivery::DeliveryState,
 };
-use engine::{Actor, LiveEvent, LiveMessage, Origin, Who};
+use engine::{Actor, Following, LiveEvent, Origin, Who};
 use http::{HeaderMap, Method, StatusCode};
 use serde_json::{Value, json};
 use server::{
@@ -15,7 +15,6 @@ use server::{
     lifecycle::Server,
 };
 use storage::{NewAudit, OrganizationRow};
-use tokio::sync::broadcast::Receiver;
 
 use crate::database::Database;
 
@@ -179,8 +178,8 @@ impl App {
     }
 
     /// What happens from now on.
-    pub(crate) fn watch(&self) -> Watch {
-        Watch(self.server.engine.live())
+    pub(crate) async fn watch(&self) -> Watch {
+        Watch(self.server.engine.live(self.organization().await, None))
     }
 }
 
@@ -190,15 +189,14 @@ fn foreign_organization() -> OrganizationId {
 }
 
 /// Waits for deliveries to come to something.
-pub(crate) struct Watch(Receiver<LiveMessage>);
+pub(crate) struct Watch(Following);
 
 impl Watch {
     /// The next try that leaves a delivery in one of these states.
     pub(crate) async fn delivery(&mut self, states: &[DeliveryState]) -> Delivery {
         let found = async {
             loop {
-                let LiveMessage { event, .. } = self.0.recv().await.unwrap();
-                if let LiveEvent::Delivery { delivery } = event
+                if let LiveEvent::Delivery { delivery } = self.0.next().await.unwrap().event
                     && states.contains(&delivery.status)
                 {
                     return delivery;

@@ -13,7 +13,7 @@ use crate::{
     receiver::Receiver,
 };
 
-on_each_database!(news_of_ones_own);
+on_each_database!(news_of_ones_own, nothing_falls_between);
 
 struct Stream {
     response: reqwest::Response,
@@ -22,24 +22,32 @@ struct Stream {
 
 impl Stream {
     async fn open(app: &App, cookie: &str) -> Self {
-        let response = app.client.get(format!("{}/_ui/live", app.url)).header("cookie", cookie).send().await.unwrap();
+        Self::of(app.client.get(format!("{}/_ui/live", app.url)).header("cookie", cookie)).await
+    }
+
+    async fn of(request: reqwest::RequestBuilder) -> Self {
+        let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200);
         assert_eq!(response.headers()["content-type"], "text/event-stream");
         Self { response, text: String::new() }
     }
 
-    /// The next event; `None` when the stream has ended.
+    /// The next event with its id; `None` when the stream has ended.
     async fn event(&mut self) -> Option<(String, Value)> {
         loop {
+            if let (id, Some(data)) = self.block().await? {
+                return Some((id, serde_json::from_str(&data).unwrap()));
+            }
+        }
+    }
+
+    /// The next id, and data where there is some.
+    async fn block(&mut self) -> Option<(String, Option<String>)> {
+        loop {
             if let Some(end) = self.text.find("\n\n") {
-                let event: String = self.text.drain(..end + 2).collect();
-                let field = |name: &str| event.lines().find_map(|line| line.strip_prefix(name));
-                let found = field("data: ")
-                    .map(|data| (field("id: ").unwrap_or_default().to_owned(), serde_json::from_str(data).unwrap()));
-                if found.is_some() {
-                    return found;
-                }
-                continue;
+                let block: String = self.text.drain(..end + 2).collect();
+                let field = |name: &str| block.lines().find_map(|line| line.strip_prefix(name)).map(str::to_owned);
+                return Some((field("id: ").unwrap_or_default(), field("data: ")));
             }
             let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("silence").unwrap()?;
             self.text.push_str(std::str::from_utf8(&chunk).unwrap());
@@ -126,9 +134,51 @@ async fn news_of_ones_own(app: &App) {
     assert_eq!(receiver.hit().await.path, "/theirs");
 
     let ours = app.publish("job.created", json!({})).await;
-    let (id, message) = stream.event().await.unwrap();
-    assert!(id.parse::<u64>().is_ok());
+    let (_, message) = stream.event().await.unwrap();
     assert_eq!((&message["type"], &message["delivery"]["event_id"]), (&json!("delivery"), &json!(ours)));
+}
+
+/// What happens between a page and its stream, and between two streams, is told; or that it is no longer known.
+async fn nothing_falls_between(app: &App) {
+    let mut receiver = Receiver::start().await;
+    app.webhook(&receiver.url, json!({})).await;
+    let cookie = app.sign_in(Role::Viewer).await;
+    let url = format!("{}/_ui/live", app.url);
+    let page = app.client.get(format!("{}/deliveries", app.url)).header("cookie", &cookie).send().await.unwrap();
+    let page = page.text().await.unwrap();
+    let (_, since) = page.split_once("data-live=\"").expect("the page says where it is");
+    let (since, _) = since.split_once('"').unwrap();
+
+    let between = app.publish("job.created", json!({})).await;
+    receiver.hit().await;
+    let since_the_page = || app.client.get(format!("{url}?since={since}")).header("cookie", &cookie);
+    let mut stream = Stream::of(since_the_page()).await;
+    assert_eq!(stream.block().await.unwrap(), (since.to_owned(), None));
+    let (last, message) = stream.event().await.unwrap();
+    assert_eq!(message["delivery"]["event_id"], json!(between));
+    // The acceptance was told of; of the try it is told after that, now or in the next stream.
+    drop(stream);
+
+    let after = app.publish("job.created", json!({})).await;
+    receiver.hit().await;
+    // As browsers do: with the address of the page, and what they heard last.
+    let mut stream = Stream::of(since_the_page().header("last-event-id", &last)).await;
+    let mut told = Vec::new();
+    while told.last() != Some(&json!(after)) {
+        let (id, mut message) = stream.event().await.unwrap();
+        assert_ne!(id, last, "nothing is told twice");
+        told.push(message["delivery"]["event_id"].take());
+    }
+    assert!(told.iter().all(|event| *event == json!(between) || *event == json!(after)));
+
+    // Another process, and nonsense.
+    let (_, number) = since.split_once('.').unwrap();
+    let elsewhere = format!("nod_00000000000000000000000000.{number}");
+    let mut stream = Stream::of(since_the_page().header("last-event-id", elsewhere)).await;
+    assert_eq!(stream.event().await.unwrap().1, json!({"type": "missed"}));
+    let mut stream = Stream::of(since_the_page().header("last-event-id", "nonsense")).await;
+    let now = app.publish("job.created", json!({})).await;
+    assert_eq!(stream.event().await.unwrap().1["delivery"]["event_id"], json!(now));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -31,7 +31,7 @@ const MOST: u64 = 20;
 
 /// A few of everything that pages list.
 async fn add(app: &App, receiver: &mut Receiver, numbers: std::ops::Range<u32>) {
-    let mut watch = app.watch();
+    let mut watch = app.watch().await;
     for number in numbers {
         let (event, path) = if number % 2 == 0 { ("job.created", "ok") } else { ("job.closed", "status/400") };
         let more = json!({"name": format!("W{number}"), "events": [event]});

@@ -119,7 +119,7 @@ async fn failure_and_retry(app: &App) {
     receiver.script(&[500]);
     let policy = json!({"strategy": {"list": [1]}, "jitter": "none"});
     let webhook = app.webhook(&receiver.url, json!({"retry_policy": policy})).await;
-    let mut watch = app.watch();
+    let mut watch = app.watch().await;
     let event = app.publish("job.created", json!({})).await;
     let failed = watch.delivery(&[DeliveryState::Retrying]).await;
     assert_eq!(failed.response_status, Some(500));

@@ -91,7 +91,7 @@ pub fn DeadLetters() -> AnyView {
     let queue = Resource::new(
         move || {
             let changed = (page.act.version().get(), page.restore.version().get(), page.refresh.get());
-            (filters.get(), changed, moved.get(), live.reopened.get())
+            (filters.get(), changed, moved.get(), live.missed.get())
         },
         |(filters, ..)| list_dead_letters(filters::query(&filters)),
     );

@@ -90,7 +90,7 @@ pub fn Deliveries() -> AnyView {
     let filters = Memo::new(move |_| address.with(|query| read(&|name| query.get(name))));
     let is_grouped = Memo::new(move |_| filters.read().get("view").is_some());
     let asked =
-        move |for_groups: bool| (is_grouped.get() == for_groups).then(|| (query(&filters.read()), live.reopened.get()));
+        move |for_groups: bool| (is_grouped.get() == for_groups).then(|| (query(&filters.read()), live.missed.get()));
     let deliveries = Resource::new(
         move || asked(false),
         |asked| async move {

@@ -47,7 +47,7 @@ pub fn Delivery() -> AnyView {
             changed.update(|times| *times += 1);
         }
     });
-    let detail = Resource::new(move || (id.get(), changed.get(), live.reopened.get()), |(id, ..)| show_delivery(id));
+    let detail = Resource::new(move || (id.get(), changed.get(), live.missed.get()), |(id, ..)| show_delivery(id));
     let replay = ServerAction::<ReplayDelivery>::new();
     let edit = ServerAction::<ResendEdited>::new();
     let navigate = use_navigate();

@@ -80,7 +80,7 @@ pub fn Emails() -> AnyView {
     let filters = Memo::new(move |_| address.with(|query| read(&|name| query.get(name))));
     let ticks = live.ticks(is_news);
     let emails = Resource::new(
-        move || (query(&filters.read()), ticks.get(), live.opened.get()),
+        move || (query(&filters.read()), ticks.get(), live.missed.get()),
         |(query, ..)| list_emails(query),
     );
     let choices = Resource::new(|| (), |()| email_choices());

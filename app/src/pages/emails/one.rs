@@ -29,7 +29,7 @@ pub fn EmailPage() -> AnyView {
     let live: Live = expect_context();
     let id = move || params.with(|params| params.get("id").unwrap_or_default());
     let ticks = live.ticks(is_news);
-    let email = Resource::new(move || (id(), ticks.get(), live.opened.get()), |(id, ..)| show_email(id));
+    let email = Resource::new(move || (id(), ticks.get(), live.missed.get()), |(id, ..)| show_email(id));
     loaded_or(email, page, problem_page)
 }
 

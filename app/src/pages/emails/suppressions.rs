@@ -76,7 +76,7 @@ pub fn Suppressions() -> AnyView {
                 limit: Some(50),
                 cursor: filters.cursor,
             };
-            (query, add.version().get(), remove.version().get(), ticks.get(), live.reopened.get())
+            (query, add.version().get(), remove.version().get(), ticks.get(), live.missed.get())
         },
         |(query, ..)| list_suppressions(query),
     );

@@ -64,7 +64,7 @@ pub fn Events() -> AnyView {
     let filters = Memo::new(move |_| address.with(|query| read(&|name| query.get(name))));
     let again = RwSignal::new(0_u32);
     let events = Resource::new(
-        move || (query(&filters.read()), live.reopened.get(), again.get()),
+        move || (query(&filters.read()), live.missed.get(), again.get()),
         |(query, ..)| list_events(query),
     );
     let choices = Resource::new(|| (), |()| filter_choices());

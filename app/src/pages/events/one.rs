@@ -29,7 +29,7 @@ pub fn Event() -> AnyView {
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
     let event = Resource::new(move || id.get(), show_event);
     let deliveries = Resource::new(
-        move || (id.get(), live.reopened.get()),
+        move || (id.get(), live.missed.get()),
         |(id, _)| {
             let query = DeliveryQuery { event_id: id.parse().ok(), limit: Some(200), ..DeliveryQuery::default() };
             list_deliveries(query)

@@ -55,7 +55,7 @@ pub fn Inspector() -> AnyView {
     let url = Resource::new(|| (), |()| inspector_url());
     let response = Resource::new(move || saved.get(), |_| show_inspector_response());
     let requests = Resource::new(
-        move || (cursor(), clear.version().get(), live.reopened.get()),
+        move || (cursor(), clear.version().get(), live.missed.get()),
         |(cursor, ..)| inspector_requests(cursor),
     );
     view! {
@@ -114,7 +114,9 @@ fn list(page: Page<InspectorRequest>, is_later_page: bool, live: Live) -> AnyVie
     let requests = RwSignal::new(page.data);
     if !is_later_page {
         live.on_event(move |event| {
-            if let Some(request) = &event.request {
+            if let Some(request) = &event.request
+                && requests.read_untracked().iter().all(|known| known.id != request.id)
+            {
                 requests.update(|requests| {
                     requests.insert(0, request.clone());
                     requests.truncate(MOST);

@@ -30,6 +30,8 @@ use crate::{
     time::Time,
 };
 
+/// Rows that are shown unless all are asked for.
+const FIRST: usize = 100;
 /// Between two looks at a check of all, in milliseconds.
 const LOOK_AGAIN_MS: i32 = 2_000;
 
@@ -42,12 +44,13 @@ pub fn Integrations() -> AnyView {
     let options = || NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
     let (search, set_search) = query_signal_with_options::<String>("q", options());
     let (shown, set_shown) = query_signal_with_options::<String>("status", options());
+    let (rows, set_rows) = query_signal_with_options::<String>("rows", options());
     let cancel = ServerAction::<CancelCheck>::new();
     let ticks = live.ticks(|event| event.is_of("integrations") || event.is_of("alerts"));
     let looks = RwSignal::new(0_u32);
     let changes = move || {
         let moves = (act.version().get(), all.version().get(), cancel.version().get());
-        (moves, live.reopened.get(), ticks.get(), looks.get())
+        (moves, live.missed.get(), ticks.get(), looks.get())
     };
     let dashboard = Resource::new(changes, |_| show_dashboard());
     report(act);
@@ -114,7 +117,7 @@ pub fn Integrations() -> AnyView {
                     }
                 },
             )}
-            <form method="get" class="toolbar" role="search" on:submit=|event| event.prevent_default()>
+            <form method="get" class="toolbar" role="search" id="search-integrations" on:submit=|event| event.prevent_default()>
                 <label class="search">
                     {icon("search")}
                     <input
@@ -147,7 +150,7 @@ pub fn Integrations() -> AnyView {
                         })}
                 </select>
             </form>
-            {loaded(dashboard, move |dashboard| table(dashboard, search, shown))}
+            {loaded(dashboard, move |dashboard| table(dashboard, search, shown, (rows, set_rows)))}
         </div>
     }
     .into_any()
@@ -276,25 +279,32 @@ fn critical(dashboard: &Dashboard, act: ServerAction<ActOnIntegration>) -> Optio
 
 fn fits(row: &IntegrationRow, search: &str, status: &str) -> bool {
     let search = search.to_lowercase();
-    let integration = &row.integration;
-    let texts = [&*integration.name, &*row.provider_name, integration.kind.label()];
-    (status.is_empty() || integration.status.as_str() == status)
+    let line = &row.line;
+    let texts = [&*line.name, &*row.provider_name, line.kind.label()];
+    (status.is_empty() || line.status.as_str() == status)
         && texts.iter().any(|text| text.to_lowercase().contains(&search))
 }
 
-fn table(dashboard: Dashboard, search: Memo<Option<String>>, shown: Memo<Option<String>>) -> AnyView {
+fn table(
+    dashboard: Dashboard,
+    search: Memo<Option<String>>,
+    shown: Memo<Option<String>>,
+    (rows, set_rows): (Memo<Option<String>>, SignalSetter<Option<String>>),
+) -> AnyView {
     if dashboard.rows.is_empty() {
         return nothing_yet();
     }
-    let rows = StoredValue::new(dashboard.rows);
-    let found = move || {
+    let all = StoredValue::new(dashboard.rows);
+    let found = Memo::new(move |_| {
         let (search, status) = (search.get().unwrap_or_default(), shown.get().unwrap_or_default());
-        rows.with_value(|all| all.iter().filter(|row| fits(row, &search, &status)).cloned().collect::<Vec<_>>())
-    };
-    let none_found = move || found().is_empty();
+        all.with_value(|all| all.iter().filter(|row| fits(row, &search, &status)).cloned().collect::<Vec<_>>())
+    });
+    let none_found = move || found.read().is_empty();
+    let most = move || if rows.read().is_some() { usize::MAX } else { FIRST };
+    let first = move || found.read().iter().take(most()).cloned().collect::<Vec<_>>();
     let key = |row: &IntegrationRow| {
-        let integration = &row.integration;
-        (integration.id, integration.version, integration.health, integration.last_checked_at)
+        let line = &row.line;
+        (line.id, line.name.clone(), line.status, line.health, line.last_checked_at)
     };
     view! {
         <section class="section" aria-labelledby="all-integrations">
@@ -311,11 +321,23 @@ fn table(dashboard: Dashboard, search: Memo<Option<String>>, shown: Memo<Option<
                         </tr>
                     </thead>
                     <tbody>
-                        <For each=found key=key let:shown>
+                        <For each=first key=key let:shown>
                             {row(&shown)}
                         </For>
                     </tbody>
                 </table>
+            </div>
+            <div class="pager" hidden=move || { found.read().len() <= most() }>
+                <span class="muted num">{move || format!("{FIRST} of {} shown", found.read().len())}</span>
+                <button
+                    class="btn btn-sm"
+                    form="search-integrations"
+                    name="rows"
+                    value="all"
+                    on:click=move |_| set_rows.set(Some("all".to_owned()))
+                >
+                    "Show all"
+                </button>
             </div>
             <p class="empty" hidden=move || !none_found()>"No integration fits the search."</p>
         </section>
@@ -324,26 +346,26 @@ fn table(dashboard: Dashboard, search: Memo<Option<String>>, shown: Memo<Option<
 }
 
 fn row(row: &IntegrationRow) -> AnyView {
-    let integration = &row.integration;
-    let is_down = integration.health == Health::Down;
-    let outcome = if integration.last_error.is_some() { " (failed)" } else { "" };
+    let line = &row.line;
+    let is_down = line.health == Health::Down;
+    let outcome = if line.last_error.is_some() { " (failed)" } else { "" };
     view! {
         <tr>
             <td class="primary">
-                <span class="kind">{icon(integration.kind.icon())}</span>
-                <a class="row-link strong" data-row="" href=format!("/integrations/{}", integration.id)>
-                    {integration.name.clone()}
+                <span class="kind">{icon(line.kind.icon())}</span>
+                <a class="row-link strong" data-row="" href=format!("/integrations/{}", line.id)>
+                    {line.name.clone()}
                 </a>
-                <span class="sub muted">{integration.kind.label()}</span>
+                <span class="sub muted">{line.kind.label()}</span>
             </td>
             <td>{row.provider_name.clone()}</td>
             <td>
-                {health_status(integration.status, integration.health)}
+                {health_status(line.status, line.health)}
                 {is_down.then(|| view! { <span class="sub bad">{row.impact.clone()}</span> })}
-                {(!is_down).then(|| integration.last_error.clone().map(|error| view! { <span class="sub warn">{error}</span> }))}
+                {(!is_down).then(|| line.last_error.clone().map(|error| view! { <span class="sub warn">{error}</span> }))}
             </td>
             <td>
-                {match integration.last_checked_at {
+                {match line.last_checked_at {
                     Some(at) => view! { <Time at /> {outcome} }.into_any(),
                     None => "–".into_any(),
                 }}

@@ -61,15 +61,13 @@ pub fn Overview() -> AnyView {
         _ = set_interval(refresh, REFRESH);
     });
     let screen = Resource::new(
-        move || {
-            (changed.get(), live.reopened.get(), create.version().get(), test.version().get(), state.version().get())
-        },
+        move || (changed.get(), live.missed.get(), create.version().get(), test.version().get(), state.version().get()),
         |_| show_overview(),
     );
     let webhooks = Resource::new(move || create.version().get(), |_| list_webhooks(None));
     let inspector = Resource::new(|| (), |()| inspector_url());
     let latest = Resource::new(
-        move || live.reopened.get(),
+        move || live.missed.get(),
         |_| list_deliveries(DeliveryQuery { limit: Some(LATEST), ..DeliveryQuery::default() }),
     );
     view! {

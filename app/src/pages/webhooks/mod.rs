@@ -37,7 +37,7 @@ pub fn Webhooks() -> AnyView {
     let state = ServerAction::<SetWebhookState>::new();
     let options = NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
     let (search, set_search) = query_signal_with_options::<String>("q", options);
-    let webhooks = Resource::new(move || (state.version().get(), live.reopened.get()), |_| list_webhook_rows());
+    let webhooks = Resource::new(move || (state.version().get(), live.missed.get()), |_| list_webhook_rows());
     report_state(state);
     let typed = search.get_untracked().unwrap_or_default();
     view! {

@@ -71,6 +71,27 @@ pub struct Integration {
     pub updated_at: Timestamp,
 }
 
+/// What a list says of an integration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IntegrationLine {
+    /// Its id.
+    pub id: IntegrationId,
+    /// What it is for.
+    pub kind: IntegrationType,
+    /// The provider's id in the catalogue.
+    pub provider: String,
+    /// Unique in the organization.
+    pub name: String,
+    /// What the dashboard counts it as.
+    pub status: IntegrationStatus,
+    /// How it is.
+    pub health: Health,
+    /// When it was last checked or used.
+    pub last_checked_at: Option<Timestamp>,
+    /// What was wrong the last time, until it works again.
+    pub last_error: Option<String>,
+}
+
 /// What may be told of a secret.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -143,6 +164,13 @@ pub struct IntegrationSummary {
 }
 
 impl IntegrationSummary {
+    /// Of a whole list.
+    pub fn of_lines(lines: &[IntegrationLine]) -> Self {
+        let count =
+            |status| i64::try_from(lines.iter().filter(|line| line.status == status).count()).unwrap_or(i64::MAX);
+        Self::of(count(IntegrationStatus::Active), count(IntegrationStatus::Error), count(IntegrationStatus::Disabled))
+    }
+
     /// From counts.
     pub fn of(active: i64, errors: i64, disabled: i64) -> Self {
         let total = active + errors + disabled;

@@ -35,7 +35,8 @@ pub use filters::{CodeClass, TimeRange};
 pub use inspector::InspectorResponse;
 pub use integrations::{
     ActionStep, CheckResult, Diagnosis, DiagnosisKind, HealthFigures, HealthHour, HealthReport, Integration,
-    IntegrationQuery, IntegrationSummary, LogEntry, LogKind, LogLevel, LogQuery, RunbookDraft, RunbookStep, SecretMark,
+    IntegrationLine, IntegrationQuery, IntegrationSummary, LogEntry, LogKind, LogLevel, LogQuery, RunbookDraft,
+    RunbookStep, SecretMark,
 };
 pub use jobs::{EditedPayload, Job, JobKind, JobScope, JobState, ReplayCount, ReplayMode, ReplayRequest};
 pub use oauth::{

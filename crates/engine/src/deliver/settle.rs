@@ -102,7 +102,7 @@ fn announce(inner: &Arc<Inner>, tried: &Tried) {
     }
     inner.live.tried(settlement.delivery);
     inner.live.deliveries_changed(std::iter::once(settlement.organization));
-    if inner.live.has_listeners() {
+    if inner.live.is_followed() {
         inner.live.send(settlement.organization, LiveEvent::Delivery { delivery: tried.view() });
     }
 }

@@ -22,7 +22,8 @@ use domain::{
     IntegrationDraft, IntegrationId, IntegrationState, IntegrationStatus, OrganizationId, Permission, Problems,
     PublicId, Timestamp,
     api::{
-        ApiError, ErrorCode, Integration, IntegrationQuery, IntegrationSummary, RunbookDraft, RunbookStep, SecretMark,
+        ApiError, ErrorCode, Integration, IntegrationLine, IntegrationQuery, IntegrationSummary, RunbookDraft,
+        RunbookStep, SecretMark,
     },
     catalogue::{Config, FieldKind, Provider, validate_config},
     health::{Health, Pulse, first_check_ms},
@@ -73,6 +74,12 @@ impl Engine {
                     || self.provider(&integration.provider).is_ok_and(|p| p.name.to_lowercase().contains(&text)))
         };
         Ok(all.into_iter().filter(fits).collect())
+    }
+
+    /// What a list says of all integrations, by name.
+    pub async fn integration_lines(&self, actor: &Actor) -> Result<Vec<IntegrationLine>> {
+        actor.require(Permission::ReadIntegrations)?;
+        self.inner.store.integration_lines(actor.organization, self.now()).await.map_err(refused)
     }
 
     /// How many integrations there are, and how they are.

@@ -230,7 +230,7 @@ impl World {
 
     /// The delivery of an event, once it has come to a state in which it stays for now.
     pub async fn settled(&self, accepted: &Accepted, attempts: i64) -> DeliveryDetail {
-        let mut live = self.engine.live();
+        let mut live = self.engine.live(self.actor.organization, None);
         let find = async {
             loop {
                 let query = DeliveryQuery { event_id: Some(accepted.id), ..DeliveryQuery::default() };
@@ -242,7 +242,7 @@ impl World {
                 if let Some(found) = found {
                     return found.id;
                 }
-                live.recv().await.unwrap();
+                live.next().await.unwrap();
             }
         };
         let id: DeliveryId = tokio::time::timeout(PATIENCE, find).await.expect("settled in time");

@@ -111,7 +111,7 @@ async fn every_slot_comes_back_and_a_healthy_neighbour_gets_everything() {
     let neighbour = world.webhook(&healthy.url(), |_| {}).await;
     expected.insert(neighbour.webhook.id, None);
 
-    let mut live = world.engine.live();
+    let mut live = world.engine.live(world.actor.organization, None);
     let mut events = Vec::new();
     for _ in 0..EVENTS {
         events.push(world.publish("job.created", "{}").await.id);
@@ -129,7 +129,7 @@ async fn every_slot_comes_back_and_a_healthy_neighbour_gets_everything() {
                     break page.data;
                 }
                 // Also when some news were missed: the question above is asked again.
-                let _ = live.recv().await;
+                let _ = live.next().await;
             };
             assert_eq!(ended.len(), expected.len());
             for delivery in ended {

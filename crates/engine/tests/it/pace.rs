@@ -1,7 +1,7 @@
 //! Pace, order and age of deliveries, and endpoints that keep failing.
 
 use domain::{Backoff, RetryPolicy, WebhookState, api::DeliveryQuery, delivery::DeliveryState};
-use engine::{LiveEvent, LiveMessage};
+use engine::{Following, LiveEvent};
 
 use super::harness::{PATIENCE, Receiver, Reply, START, World};
 
@@ -11,8 +11,8 @@ async fn count(world: &World, status: DeliveryState) -> usize {
 }
 
 /// Waits until a webhook is treated as disabled or enabled, which is a moment after it is stored.
-async fn switched(live: &mut tokio::sync::broadcast::Receiver<LiveMessage>) {
-    let told = async { while !matches!(live.recv().await.unwrap().event, LiveEvent::Webhooks) {} };
+async fn switched(live: &mut Following) {
+    let told = async { while !matches!(live.next().await.unwrap().event, LiveEvent::Webhooks) {} };
     tokio::time::timeout(PATIENCE, told).await.expect("told in time");
 }
 
@@ -168,7 +168,7 @@ async fn an_endpoint_that_keeps_failing_is_disabled_probed_and_enabled_when_it_i
     let mut receiver = Receiver::start(std::iter::repeat_n(Reply::status(500), 4)).await;
     let created = world.webhook(&receiver.url(), |draft| draft.options.disable_after = 3).await;
     let id = created.webhook.id;
-    let mut live = world.engine.live();
+    let mut live = world.engine.live(world.actor.organization, None);
     let mut accepted = Vec::new();
     for number in 0..3 {
         accepted.push(world.publish("job.created", "1").await);

@@ -11,7 +11,7 @@ use domain::{
     },
     delivery::DeliveryState,
 };
-use engine::{Handled, LiveEvent, ManualClock, Replayed};
+use engine::{Following, Handled, LiveEvent, ManualClock, Replayed};
 use serde_json::{json, value::RawValue};
 use storage::{NewAttempt, NewDelivery, NewEvent, NextStep, Settlement, Store};
 use tempfile::TempDir;
@@ -275,10 +275,10 @@ async fn with_history(url: &str, number: u32) -> World {
 }
 
 /// Waits until a job did something.
-async fn begun(live: &mut tokio::sync::broadcast::Receiver<engine::LiveMessage>) {
+async fn begun(live: &mut Following) {
     let begun = async {
         loop {
-            if let LiveEvent::Job { job } = live.recv().await.unwrap().event
+            if let LiveEvent::Job { job } = live.next().await.unwrap().event
                 && job.done > 0
             {
                 return;
@@ -297,7 +297,7 @@ async fn a_cancelled_job_stops_after_its_batch() {
     const HISTORY: u32 = 4_000;
     let receiver = Receiver::start([]).await;
     let world = with_history(&receiver.url(), HISTORY).await;
-    let mut live = world.engine.live();
+    let mut live = world.engine.live(world.actor.organization, None);
     let id = start(&world, delivered()).await.id;
     begun(&mut live).await;
     let cancelled = world.engine.cancel_job(&world.actor, id).await.unwrap();
@@ -323,7 +323,7 @@ fn a_job_goes_on_after_a_crash() {
     let process = Runtime::new().unwrap();
     let (folder, clock, id): (Arc<TempDir>, Arc<ManualClock>, JobId) = process.block_on(async {
         let world = with_history(&receiver.url(), HISTORY).await;
-        let mut live = world.engine.live();
+        let mut live = world.engine.live(world.actor.organization, None);
         let id = start(&world, delivered()).await.id;
         begun(&mut live).await;
         (world.folder, world.clock, id)

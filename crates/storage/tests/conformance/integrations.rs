@@ -6,8 +6,8 @@ use domain::{
     AlertRule, AlertSettings, AlertState, Channel, IntegrationId, IntegrationState, IntegrationStatus, LogEntryId,
     NodeId, NotificationPreferences, OrganizationId, Transition,
     api::{
-        AlertQuery, CheckRound, Integration, JobState, LogKind, LogLevel, LogQuery, RunbookDraft, RunbookStep,
-        SecretMark,
+        AlertQuery, CheckRound, Integration, IntegrationLine, IntegrationSummary, JobState, LogKind, LogLevel,
+        LogQuery, RunbookDraft, RunbookStep, SecretMark,
     },
     catalogue::{Fault, IntegrationType},
     health::{Finding, Health, Pulse},
@@ -110,6 +110,12 @@ fn finding(of: IntegrationId, number: i64, fault: Option<Fault>, node: Option<No
     }
 }
 
+fn line(of: &Integration) -> IntegrationLine {
+    let Integration { id, kind, status, health, last_checked_at, .. } = *of;
+    let (provider, name, last_error) = (of.provider.clone(), of.name.clone(), of.last_error.clone());
+    IntegrationLine { id, kind, provider, name, status, health, last_checked_at, last_error }
+}
+
 async fn open_alerts(store: &Store, organization: OrganizationId) -> i64 {
     store.open_alerts(organization).await.unwrap().values().sum()
 }
@@ -123,6 +129,8 @@ conformance! {
         assert_eq!(found.integration, wanted);
         assert_eq!((found.organization, found.secrets), (organization, Some(vec![1, 2, 3])));
         assert_eq!(store.integrations(organization, at(11)).await.unwrap(), std::slice::from_ref(&wanted));
+        assert_eq!(store.integration_lines(organization, at(11)).await.unwrap(), [line(&wanted)]);
+        assert!(store.integration_lines(id(99), at(11)).await.unwrap().is_empty(), "another organization");
         assert!(store.integration(id(99), wanted.id, at(11)).await.unwrap().is_none(), "another organization");
         let twice = Integration { id: id(20), ..wanted.clone() };
         let refused = store.create_integration(organization, twice, None, audit("x", 2)).await.unwrap_err();
@@ -150,6 +158,7 @@ conformance! {
         assert_eq!(found.secrets, Some(vec![1, 2, 3]), "secrets stay");
         let expected = Integration { version: 2, status: IntegrationStatus::Disabled, ..changed };
         assert_eq!(found.integration, expected);
+        assert_eq!(store.integration_lines(organization, at(100)).await.unwrap(), [line(&expected)]);
         let steps = RunbookDraft { steps: vec![RunbookStep { text: "Call".into(), done: true }], status_note: "n".into() };
         assert!(store.set_runbook(organization, first.id, steps.clone(), audit("x", 4)).await.unwrap());
         let found = store.integration(organization, first.id, at(100)).await.unwrap().unwrap().integration;
@@ -179,6 +188,8 @@ conformance! {
         assert_eq!((found.last_error.as_deref(), found.last_fault), (Some("message 4000"), Some(Fault::Timeout)));
         let summary = store.integration_summary(organization, at(4_001)).await.unwrap();
         assert_eq!((summary.total, summary.active, summary.errors), (1, 0, 1));
+        let lines = store.integration_lines(organization, at(4_001)).await.unwrap();
+        assert_eq!((&lines[..], IntegrationSummary::of_lines(&lines)), (&[line(&found)][..], summary));
         let open = store.alerts(organization, &AlertQuery::default(), None, 10).await.unwrap().data;
         assert_eq!(open.len(), 1);
         assert_eq!((open[0].occurrences, open[0].first_at, open[0].last_at), (2, at(3_000), at(4_000)));

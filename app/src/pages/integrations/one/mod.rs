@@ -114,7 +114,7 @@ pub fn IntegrationPage() -> AnyView {
     let report = Resource::new(
         move || {
             let moves = (actions.act.version().get(), actions.mail.version().get(), actions.work.version().get());
-            let fresh = (ticks.get(), live.reopened.get(), moves);
+            let fresh = (ticks.get(), live.missed.get(), moves);
             (tab.get() == Tab::Health).then(|| (id.get(), fresh))
         },
         |asked| async move {
@@ -135,7 +135,7 @@ pub fn IntegrationPage() -> AnyView {
     );
     let connection = Resource::new(
         move || {
-            let fresh = (connections.get(), live.reopened.get(), connecting.done());
+            let fresh = (connections.get(), live.missed.get(), connecting.done());
             (tab.get() == Tab::Connection).then(|| (id.get(), fresh))
         },
         |asked| async move {
@@ -156,7 +156,7 @@ pub fn IntegrationPage() -> AnyView {
     let range = move || asked("range").and_then(|text| text.parse::<TimeRange>().ok());
     let logs = Resource::new(
         move || {
-            let fresh = (ticks.get(), live.reopened.get(), actions.clear.version().get());
+            let fresh = (ticks.get(), live.missed.get(), actions.clear.version().get());
             (tab.get() == Tab::Logs).then(|| (log_query(), range(), fresh))
         },
         |asked| async move {
@@ -195,7 +195,7 @@ pub fn IntegrationPage() -> AnyView {
     // Of a group, only what stands beside its forms follows the news.
     let news = RwSignal::new(None);
     Effect::new(move |_| {
-        _ = (ticks.get(), live.reopened.get(), actions.act.version().get());
+        _ = (ticks.get(), live.missed.get(), actions.act.version().get());
         // What happened between loading and connecting was told to nobody.
         let is_connected = live.connection.get() == Connection::Open;
         if is_connected && tab.get() == Tab::Failover {

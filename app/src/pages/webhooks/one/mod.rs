@@ -107,7 +107,7 @@ pub fn Webhook() -> AnyView {
         },
     );
     let history = Resource::new(
-        move || (id.get(), tab.get(), asked("cursor"), live.reopened.get()),
+        move || (id.get(), tab.get(), asked("cursor"), live.missed.get()),
         |(id, tab, cursor, _)| async move {
             let (limit, range) = match tab {
                 Tab::Test => (20, Some(api::TimeRange::Day)),
