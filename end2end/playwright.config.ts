@@ -20,7 +20,12 @@ export default defineConfig({
   retries: 0, // a flaky test is a bug to see
   forbidOnly: true,
   timeout: 60_000,
-  expect: { timeout: 10_000 },
+  expect: {
+    timeout: 10_000,
+    // Edges of letters may be smoother or rougher; a button that is gone is 2,000 pixels.
+    toHaveScreenshot: { maxDiffPixelRatio: 0.001, threshold: 0.2, pathTemplate: "{testDir}/looks/{arg}-{projectName}{ext}" },
+  },
+  updateSnapshots: "none", // a picture that is missing is a failure; `npm run looks` makes it
   reporter: [["list"], ["./support/no-skips.ts"]],
   use: {
     locale: "en-GB",

@@ -22,6 +22,7 @@ export interface WebhookDraft {
   state?: Webhook["state"];
   headers?: { name: string; value: string }[];
   retry_policy?: object;
+  filter?: object[];
   options?: object;
 }
 
