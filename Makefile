@@ -10,10 +10,10 @@ WASM := --package frontend --package app --features app/hydrate --target wasm32-
 # Server machinery that would make the download larger or fail in the browser.
 NOT_IN_WASM := tokio|sqlx|axum|hyper|reqwest|ring|rustls|regex|chrono|storage|engine
 
-BENCHES := deliver "deliver --batch 100 --events 100000" fanout neighbour mixed "rate 500" recover waiting integrations backlog
+BENCHES := deliver "deliver --batch 100 --events 100000" fanout neighbour mixed "rate 500" recover waiting integrations pages backlog
 
 .DELETE_ON_ERROR:
-.PHONY: run build dev check test torture bench release linker
+.PHONY: run build dev check test torture bench bench-web release linker
 
 run: release ## build the release and serve http://127.0.0.1:3000 with data in ./data
 	exec $(BINARY) serve
@@ -56,6 +56,10 @@ bench: release ## every figure of docs/BENCHMARKS.md on both databases, medians 
 	$(XTASK) setup --tests
 	@$(XTASK) postgres -- sh -c 'for scenario in $(BENCHES); do \
 		$(BINARY) bench $$scenario --rounds 3 --database "$$SIGNALBOX_TEST_POSTGRES_URL" || exit 1; done'
+
+bench-web: release ## the budgets of the screens, in a slow browser over a million deliveries; the machine should do nothing else
+	$(XTASK) setup --tests
+	PLAYWRIGHT_BROWSERS_PATH=$(CARGO_TARGET_DIR)/browsers $(BINARY) bench pages --browser "npm --silent --prefix end2end run bench"
 
 release: linker
 	$(XTASK) setup

@@ -251,6 +251,7 @@ test("a live connection that is lost comes back, with what was missed", async ({
   await expect.poll(async () => (await api.deliveriesOf(id)).length).toBe(1);
   await page.unroute("**/_ui/live*");
   await expect(page.getByText("Live", { exact: true })).toBeVisible();
+  await page.getByRole("button", { name: "1 new" }).click();
   await expect(row(page, "task.created")).toBeVisible();
 });
 

@@ -22,6 +22,7 @@ on_each_database!(
     what_is_refused,
     health_is_found_and_told,
     all_are_checked_in_a_round,
+    a_hundred_are_shown_until_all_are_asked_for,
     members_choose_what_they_are_told,
     scenarios_in_the_words_of_the_specification,
     logs_are_searched_exported_and_cleared,
@@ -233,6 +234,22 @@ async fn health_is_found_and_told(app: &App) {
     assert!(rows(&app.get("/api/v1/alerts").expect(200).await).is_empty());
     assert_eq!(rows(&app.get("/api/v1/alerts?state=resolved").expect(200).await).len(), 1);
     app.post(format!("{path}/resolve"), json!({})).refused(409).await;
+}
+
+async fn a_hundred_are_shown_until_all_are_asked_for(app: &App) {
+    let draft = |number: u32| json!({"provider": "local_folder", "name": format!("Folder {number:03}")});
+    for number in 0..101 {
+        app.post("/api/v1/integrations", draft(number)).expect(201).await;
+    }
+    let cookie = app.sign_in(Role::Viewer).await;
+    let shown = async |query: &str| {
+        let url = format!("{}/integrations{query}", app.url);
+        let page = app.client.get(url).header("cookie", &cookie).send().await.unwrap().text().await.unwrap();
+        (page.matches(" data-row").count(), page.contains("Folder 100</a>"))
+    };
+    assert_eq!(shown("").await, (100, false));
+    assert_eq!(shown("?rows=all").await, (101, true));
+    assert_eq!(shown("?q=folder+100").await, (1, true), "all are searched");
 }
 
 async fn all_are_checked_in_a_round(app: &App) {
