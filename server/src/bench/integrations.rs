@@ -56,7 +56,7 @@ pub struct Integrations {
     #[arg(long, default_value_t = 3, value_parser = clap::value_parser!(u64).range(1..=100))]
     intervals: u64,
     /// Requests for the dashboard.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     looks: u64,
     /// Outages, one after the other.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u64).range(1..=10))]

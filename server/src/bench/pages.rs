@@ -34,7 +34,7 @@ pub struct Pages {
     #[arg(long, default_value_t = 1_000_000, value_parser = clap::value_parser!(u64).range(1..=100_000_000))]
     deliveries: u64,
     /// Requests for each page.
-    #[arg(long, default_value_t = 200, value_parser = clap::value_parser!(u64).range(1..=10_000))]
+    #[arg(long, default_value_t = 2_000, value_parser = clap::value_parser!(u64).range(1..=10_000))]
     looks: u64,
     /// A command that is run beside the server, and told of it by SIGNALBOX_URL, SIGNALBOX_EMAIL, SIGNALBOX_PASSWORD and
     /// SIGNALBOX_API_KEY.
