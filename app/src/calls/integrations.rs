@@ -1,4 +1,5 @@
-//! Integrations: the dashboard, the form, health, logs.
+//! Integrations: the dashboard, the form, health, logs. Long because it is a list of small functions, one for each thing that
+//! these screens ask for.
 #![cfg_attr(
     feature = "ssr",
     expect(clippy::unused_async, reason = "server functions are async, and the catalogue is in memory")

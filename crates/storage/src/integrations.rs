@@ -1,4 +1,5 @@
-//! Integrations. Their secrets are encrypted and stay so in here: the keys are the engine's.
+//! Integrations. Their secrets are encrypted and stay so in here: the keys are the engine's. Long because of
+//! the columns: an integration has many, and they are named where they are read and where they are written.
 
 use domain::{
     IntegrationId, IntegrationState, IntegrationStatus, OrganizationId, PublicId, Timestamp,

@@ -1,5 +1,7 @@
 //! The server's REST API, as far as a bench needs it.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use engine::http::{Client, Request, Response};
 use http::{HeaderMap, HeaderValue, Method, header};
@@ -131,6 +133,19 @@ impl Visitor {
         }
         let said: String = String::from_utf8_lossy(&response.body).chars().take(200).collect();
         Err(BenchError::Server(format!("{path} was answered with {}: {said}", response.status)))
+    }
+
+    /// How long `count` requests take, one after the other, in microseconds. The first of all fills caches, which is not asked
+    /// about.
+    pub(super) async fn look(&self, path: &str, body: Option<&str>, count: u64) -> Result<Vec<u64>, BenchError> {
+        self.ask(path, body).await?;
+        let mut took_us = Vec::new();
+        for _ in 0..count {
+            let began = Instant::now();
+            self.ask(path, body).await?;
+            took_us.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
+        }
+        Ok(took_us)
     }
 
     /// Follows what happens.

@@ -165,15 +165,7 @@ impl Integrations {
             ("/_ui/integrations/dashboard", Some("{}"), [("dashboard_data_p50_ms", 50), ("dashboard_data_p99_ms", 99)]),
             ("/integrations", None, [("dashboard_page_p50_ms", 50), ("dashboard_page_p99_ms", 99)]),
         ] {
-            // The first of all fills caches, which is not asked about.
-            visitor.ask(path, body).await?;
-            let mut took_us = Vec::new();
-            for _ in 0..self.looks {
-                let began = Instant::now();
-                visitor.ask(path, body).await?;
-                took_us.push(u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX));
-            }
-            figures.add_percentiles(&names, took_us);
+            figures.add_percentiles(&names, visitor.look(path, body, self.looks).await?);
         }
         Ok(())
     }

@@ -23,7 +23,6 @@ mod problem;
 mod query;
 mod request;
 mod router;
-mod threads;
 mod unsubscribe;
 mod v1;
 

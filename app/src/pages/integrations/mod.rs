@@ -1,5 +1,5 @@
 //! `/integrations`: which of the organization's integrations work, what is broken, what that affects, and what to press
-//! (UC §3).
+//! (UC §3). Long because a dashboard is many small parts that are on no other page.
 
 mod fields;
 pub mod new;
