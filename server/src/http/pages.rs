@@ -2,7 +2,12 @@
 //!
 //! Server functions (`/_ui/…`) and pages get the same contexts. What a screen shows is the business of `app`.
 
-use std::{collections::HashMap, fmt::Write as _, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    net::SocketAddr,
+    sync::{Arc, LazyLock},
+};
 
 use app::ssr::Visitor;
 use axum::{
@@ -21,7 +26,7 @@ use leptos::{
     WasmSplitManifest,
     prelude::{ArcStoredValue, LeptosOptions, expect_context, provide_context, use_context},
 };
-use leptos_axum::{LeptosRoutes as _, ResponseOptions};
+use leptos_axum::{AxumRouteListing, LeptosRoutes as _, ResponseOptions};
 use tower_http::limit::RequestBodyLimitLayer;
 
 use super::{
@@ -37,6 +42,9 @@ use crate::assets;
 const MAX_FORM: usize = 32 * 1024 * 1024;
 /// Pages for those who are not signed in.
 const OPEN_PAGES: [&str; 2] = ["/login", "/setup"];
+/// The pages. Finding them out keeps every resource of the process from loading meanwhile, for good: it is done once, before
+/// the first server of a process answers.
+static ROUTES: LazyLock<Vec<AxumRouteListing>> = LazyLock::new(|| leptos_axum::generate_route_list(app::App));
 
 /// All pages, the server functions behind them, and the files they load. Answers every path that nothing else answers.
 pub fn router(shared: &Shared) -> Router<Shared> {
@@ -63,10 +71,9 @@ pub fn router(shared: &Shared) -> Router<Shared> {
             }
         }
     };
-    let routes = leptos_axum::generate_route_list(app::App);
     let not_found = leptos_axum::render_app_to_stream_with_context(provide.clone(), render.clone());
     let pages = Router::<LeptosOptions>::new()
-        .leptos_routes_with_context(&options, routes, provide, render)
+        .leptos_routes_with_context(&options, ROUTES.clone(), provide, render)
         .fallback(move |request: Request| not_found(request))
         .layer(RequestBodyLimitLayer::new(MAX_FORM))
         .layer(middleware::from_fn_with_state(shared.clone(), receive))
