@@ -8,8 +8,9 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-/// Fewest worker threads: with one or two, a slow page would delay every delivery.
-const MIN_WORKERS: usize = 4;
+/// Fewest worker threads: with one, whatever computes for long would delay every delivery. Pages have threads of their own; more
+/// than there are cores wake each other.
+const MIN_WORKERS: usize = 2;
 
 /// Takes as many open files as the system gives. Each connection is one, and the usual 1,024 are fewer than the requests
 /// that may be in flight. A system that gives no more still runs: what finds no place is tried again.

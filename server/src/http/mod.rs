@@ -23,6 +23,7 @@ mod problem;
 mod query;
 mod request;
 mod router;
+mod threads;
 mod unsubscribe;
 mod v1;
 

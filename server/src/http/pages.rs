@@ -35,6 +35,7 @@ use super::{
     origin,
     problem::Problem,
     request::{RequestId, X_REQUEST_ID},
+    threads::apart,
 };
 use crate::assets;
 
@@ -77,6 +78,7 @@ pub fn router(shared: &Shared) -> Router<Shared> {
         .fallback(move |request: Request| not_found(request))
         .layer(RequestBodyLimitLayer::new(MAX_FORM))
         .layer(middleware::from_fn_with_state(shared.clone(), receive))
+        .layer(middleware::from_fn(apart))
         .with_state(options);
     Router::new().merge(assets::router()).fallback_service(pages)
 }
