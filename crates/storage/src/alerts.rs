@@ -247,6 +247,31 @@ impl Store {
         writing!(self, conn => { Ok(raise_alert!(conn, organization, &alert)) })
     }
 
+    /// Says in the open alert of a rule and subject what is so now. Nobody is told of it.
+    pub async fn reword_alert(
+        &self,
+        organization: OrganizationId,
+        rule: AlertRule,
+        subject: String,
+        title: String,
+        detail: String,
+    ) -> Result<()> {
+        writing!(self, conn => {
+            sqlx::query(
+                "update alerts set title = $4, detail = $5 \
+                 where organization_id = $1 and rule = $2 and subject = $3 and resolved_at is null",
+            )
+            .bind(organization.uuid())
+            .bind(rule.as_str())
+            .bind(subject)
+            .bind(title)
+            .bind(detail)
+            .execute(&mut *conn)
+            .await?;
+            Ok(())
+        })
+    }
+
     /// Ends the open alert of a rule and subject. Answers whether there was one.
     pub async fn resolve_alert(
         &self,

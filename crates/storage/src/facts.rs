@@ -60,7 +60,7 @@ struct ConnectionFact {
     consent_ends_at: Option<i64>,
 }
 
-/// An open alert, by what makes it one of its kind.
+/// What makes an open alert one of its kind.
 pub type FactKey = (OrganizationId, AlertRule, String);
 
 impl Store {
@@ -239,11 +239,11 @@ impl Store {
         Ok(rows.into_iter().map(|(id, subject)| (OrganizationId::from_uuid(id), subject)).collect())
     }
 
-    /// Open alerts that come and go with facts.
-    pub async fn open_facts(&self) -> Result<BTreeSet<FactKey>> {
-        let rows: Vec<(Uuid, String, String)> = reading!(self, db => {
+    /// Open alerts that come and go with facts, with their titles.
+    pub async fn open_facts(&self) -> Result<BTreeMap<FactKey, String>> {
+        let rows: Vec<(Uuid, String, String, String)> = reading!(self, db => {
             let mut sql = sqlx::QueryBuilder::<Dialect>::new(
-                "select organization_id, rule, subject from alerts where resolved_at is null and rule in (",
+                "select organization_id, rule, subject, title from alerts where resolved_at is null and rule in (",
             );
             let mut list = sql.separated(", ");
             for rule in RULES {
@@ -251,8 +251,8 @@ impl Store {
             }
             sql.push(")").build_query_as().fetch_all(db).await
         })?;
-        let typed = |(organization, rule, subject): (Uuid, String, String)| {
-            Ok((OrganizationId::from_uuid(organization), word("alerts", "rule", &rule)?, subject))
+        let typed = |(organization, rule, subject, title): (Uuid, String, String, String)| {
+            Ok(((OrganizationId::from_uuid(organization), word("alerts", "rule", &rule)?, subject), title))
         };
         rows.into_iter().map(typed).collect()
     }

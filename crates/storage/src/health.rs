@@ -50,6 +50,8 @@ pub struct Recorded {
     pub after: Pulse,
     /// Whether an alert opened or ended.
     pub alerts_changed: bool,
+    /// Whether the integration is in a failover group.
+    pub is_member: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -62,6 +64,7 @@ struct LockedRow {
     next_check_at: Option<i64>,
     maintenance_until: Option<i64>,
     depends_on: Option<Uuid>,
+    is_member: bool,
 }
 
 #[derive(sqlx::FromRow)]
@@ -171,25 +174,20 @@ impl Store {
         writing!(self, conn => {
             let NewFinding { integration, finding, next_check_at, node, entry, mut change, alerts: (down, slow) } = new;
             // Locks the row for both databases. A check that another node has been given counts for nothing.
-            let locked = sqlx::query(
+            let row: Option<LockedRow> = sqlx::query_as(
                 "update integration_health set bad = bad where integration_id = $1 and organization_id = $2 \
-                 and ($3 is null or node_id = $3)",
+                 and ($3 is null or node_id = $3) returning health, health_since, bad, good, slow, next_check_at, \
+                 (select maintenance_until from integrations where id = $1) as maintenance_until, \
+                 (select depends_on from integrations where id = $1) as depends_on, \
+                 exists (select 1 from failover_members where integration_id = $1) as is_member",
             )
             .bind(integration.uuid())
             .bind(organization.uuid())
             .bind(node.map(PublicId::uuid))
-            .execute(&mut *conn)
+            .fetch_optional(&mut *conn)
             .await?;
-            if locked.rows_affected() == 0 {
-                return Ok(None);
-            }
-            let row: LockedRow = sqlx::query_as(
-                "select h.health, h.health_since, h.bad, h.good, h.slow, h.next_check_at, i.maintenance_until, i.depends_on \
-                 from integration_health h join integrations i on i.id = h.integration_id where h.integration_id = $1",
-            )
-            .bind(integration.uuid())
-            .fetch_one(&mut *conn)
-            .await?;
+            let Some(row) = row else { return Ok(None) };
+            let is_member = row.is_member;
             let before = pulse(&row.health, row.health_since, [row.bad, row.good, row.slow])?;
             let after = before.after(&finding);
             let good_at = finding.fault.is_none().then(|| finding.at.millis());
@@ -237,7 +235,7 @@ impl Store {
                 write_log!(conn, organization, &change);
             }
             if row.maintenance_until.is_some_and(|until| until > finding.at.millis()) {
-                return Ok(Some(Recorded { before, after, alerts_changed: false }));
+                return Ok(Some(Recorded { before, after, alerts_changed: false, is_member }));
             }
             let is_good = finding.fault.is_none();
             let columns = [
@@ -247,26 +245,26 @@ impl Store {
                 i64::from(!is_good && !finding.is_work),
                 if is_good { i64::from(finding.latency_ms) } else { 0 },
             ];
+            let mut sql = sqlx::query(
+                "insert into health_rollups (organization_id, integration_id, grain_minutes, bucket, work_ok, \
+                 work_failed, checks_ok, checks_failed, latency_ms) values ($1, $2, 1, $3, $6, $7, $8, $9, $10), \
+                 ($1, $2, 60, $4, $6, $7, $8, $9, $10), ($1, $2, 1440, $5, $6, $7, $8, $9, $10) \
+                 on conflict (organization_id, integration_id, grain_minutes, bucket) do update set \
+                 work_ok = health_rollups.work_ok + excluded.work_ok, \
+                 work_failed = health_rollups.work_failed + excluded.work_failed, \
+                 checks_ok = health_rollups.checks_ok + excluded.checks_ok, \
+                 checks_failed = health_rollups.checks_failed + excluded.checks_failed, \
+                 latency_ms = health_rollups.latency_ms + excluded.latency_ms",
+            )
+            .bind(organization.uuid())
+            .bind(integration.uuid());
             for grain in [1, 60, 1440] {
-                let mut sql = sqlx::query(
-                    "insert into health_rollups (organization_id, integration_id, grain_minutes, bucket, work_ok, \
-                     work_failed, checks_ok, checks_failed, latency_ms) values ($1, $2, $3, $4, $5, $6, $7, $8, $9) \
-                     on conflict (organization_id, integration_id, grain_minutes, bucket) do update set \
-                     work_ok = health_rollups.work_ok + excluded.work_ok, \
-                     work_failed = health_rollups.work_failed + excluded.work_failed, \
-                     checks_ok = health_rollups.checks_ok + excluded.checks_ok, \
-                     checks_failed = health_rollups.checks_failed + excluded.checks_failed, \
-                     latency_ms = health_rollups.latency_ms + excluded.latency_ms",
-                )
-                .bind(organization.uuid())
-                .bind(integration.uuid())
-                .bind(grain)
-                .bind(finding.at.minute().div_euclid(grain) * grain);
-                for column in columns {
-                    sql = sql.bind(column);
-                }
-                sql.execute(&mut *conn).await?;
+                sql = sql.bind(finding.at.minute().div_euclid(grain) * grain);
             }
+            for column in columns {
+                sql = sql.bind(column);
+            }
+            sql.execute(&mut *conn).await?;
             let subject = integration.to_string();
             let mut alerts_changed = false;
             if after.health == Health::Down && !is_good {
@@ -292,7 +290,7 @@ impl Store {
             } else if before.health == Health::Degraded && after.health != Health::Degraded {
                 alerts_changed |= resolve_alert!(conn, organization, AlertRule::IntegrationSlow, subject, finding.at);
             }
-            Ok(Some(Recorded { before, after, alerts_changed }))
+            Ok(Some(Recorded { before, after, alerts_changed, is_member }))
         })
     }
 

@@ -9,7 +9,15 @@ use crate::{
     receiver::Receiver,
 };
 
-on_each_database!(one_at_a_time, chosen_ones, replays_and_jobs, another_payload, payloads_that_are_gone, nonsense);
+on_each_database!(
+    one_at_a_time,
+    chosen_ones,
+    the_alert_counts,
+    replays_and_jobs,
+    another_payload,
+    payloads_that_are_gone,
+    nonsense,
+);
 
 /// A receiver whose webhook gets `number` deliveries that die at once; the newest first.
 async fn dead(app: &App, number: usize) -> (Receiver, Value, Vec<String>) {
@@ -42,6 +50,34 @@ async fn ended(app: &App, job: &Value) -> Value {
         }
     };
     tokio::time::timeout(PATIENCE, ended).await.expect("the job ends in time")
+}
+
+/// Waits until these are the titles of the open alerts.
+async fn alerts_become(app: &App, titles: &[&str]) {
+    let said = async {
+        let mut tick = tokio::time::interval(std::time::Duration::from_millis(50));
+        loop {
+            tick.tick().await;
+            let alerts = app.get("/api/v1/alerts").expect(200).await;
+            if rows(&alerts).iter().map(|alert| &alert["title"]).eq(titles) {
+                return;
+            }
+        }
+    };
+    tokio::time::timeout(PATIENCE, said).await.unwrap_or_else(|_| panic!("the alerts are not {titles:?} in time"));
+}
+
+async fn the_alert_counts(app: &App) {
+    let (mut receiver, webhook, _) = dead(app, 1).await;
+    alerts_become(app, &["1 dead letter is waiting"]).await;
+    receiver.script(&[400]);
+    app.publish("job.created", json!({})).await;
+    alerts_become(app, &["2 dead letters are waiting"]).await;
+    let alert = rows(&app.get("/api/v1/alerts").expect(200).await)[0].clone();
+    assert_eq!(alert["occurrences"], 1, "it is the same, and nobody is told again");
+    let of_webhook = json!({"filter": {"webhook_id": webhook["id"]}});
+    app.post("/api/v1/dead-letters/clear", of_webhook).expect(202).await;
+    alerts_become(app, &[]).await;
 }
 
 async fn one_at_a_time(app: &App) {

@@ -32,21 +32,33 @@ async fn look(inner: &Inner, now: Timestamp) -> storage::Result<()> {
     let facts = inner.store.facts(now).await?;
     let open = inner.store.open_facts().await?;
     let is_there: BTreeSet<_> = facts.iter().map(|fact| (fact.organization, fact.rule, fact.subject.clone())).collect();
-    let mut changed = BTreeSet::new();
+    let (mut changed, mut is_news) = (BTreeSet::new(), false);
     for fact in facts {
         let key = (fact.organization, fact.rule, fact.subject.clone());
-        if !open.contains(&key) && inner.store.raise_alert(fact.organization, alert(inner, fact, now)).await? {
-            changed.insert(key.0);
+        let now_so = alert(inner, fact, now);
+        match open.get(&key) {
+            None => {
+                if inner.store.raise_alert(key.0, now_so).await? {
+                    changed.insert(key.0);
+                    is_news = true;
+                }
+            }
+            Some(title) if *title != now_so.title => {
+                inner.store.reword_alert(key.0, key.1, key.2, now_so.title, now_so.detail).await?;
+                changed.insert(key.0);
+            }
+            Some(_) => {}
         }
     }
-    for (organization, rule, subject) in open {
+    for (organization, rule, subject) in open.into_keys() {
         if !is_there.contains(&(organization, rule, subject.clone()))
             && inner.store.resolve_alert(organization, rule, subject, now).await?
         {
             changed.insert(organization);
+            is_news = true;
         }
     }
-    if !changed.is_empty() {
+    if is_news {
         inner.notifier.notify_one();
     }
     for organization in changed {

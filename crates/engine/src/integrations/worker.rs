@@ -26,8 +26,9 @@ use crate::{Inner, LiveEvent};
 const AT_ONCE: usize = 32;
 /// Checks that are taken in one go.
 const BATCH: u32 = 16;
-/// Longest pause between two looks: short, because all that became due meanwhile begins at once.
-const POLL: Duration = Duration::from_millis(250);
+/// Longest pause between two looks: short, because all that became due meanwhile begins at once, and long enough for several
+/// to be taken together, and stored together when they end.
+const POLL: Duration = Duration::from_millis(500);
 /// Pause while there is no room for more.
 const FULL: Duration = Duration::from_millis(50);
 
@@ -218,7 +219,7 @@ impl Inner {
         };
         match self.store.record_finding(organization, new).await {
             Ok(recorded) => {
-                if recorded.is_some() {
+                if recorded.is_some_and(|recorded| recorded.is_member) {
                     self.hear_of_member(organization, integration.id, probed, is_work).await;
                 }
                 self.live.send(organization, LiveEvent::Integrations);

@@ -468,6 +468,13 @@ conformance! {
         assert!(store.raise_alert(organization, alert(1)).await.unwrap());
         assert!(!store.raise_alert(organization, alert(2)).await.unwrap());
         assert_eq!(store.take_notices(id(7), at(10), 10).await.unwrap().len(), 1);
+        let reworded = store.reword_alert(organization, AlertRule::DeadLetters, "org".into(), "4 now".into(), "x".into());
+        reworded.await.unwrap();
+        let key = (organization, AlertRule::DeadLetters, "org".to_owned());
+        assert_eq!(store.open_facts().await.unwrap(), [(key, "4 now".to_owned())].into());
+        let shown = store.alert(organization, id(1)).await.unwrap().unwrap();
+        assert_eq!((shown.title.as_str(), shown.detail.as_str(), shown.occurrences), ("4 now", "x", 2));
+        assert!(store.take_notices(id(7), at(10), 10).await.unwrap().is_empty(), "nobody is told");
         let hour = 3_600_000;
         assert_eq!(store.remind_of_alerts(at(hour), 10).await.unwrap(), 0);
         assert_eq!(store.remind_of_alerts(at(hour + 1), 10).await.unwrap(), 1);
