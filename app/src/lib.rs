@@ -38,7 +38,7 @@ use components::{
     heading::LastPath,
     toast::{ToastRegion, Toasts},
 };
-use pages::lazy::{Admin, Edit, Entry, Landing, Page, Service, Services, Traffic, Triage};
+use pages::lazy::Page;
 
 /// Told to the window once the page is live.
 const HYDRATED: &str = "hydrated";
@@ -134,32 +134,32 @@ pub fn App() -> AnyView {
                 {session.map(|session| view! { <Frame session /> })}
                 <main id="main" tabindex="-1">
                     <FlatRoutes fallback=pages::not_found::NotFound>
-                        <Route path=path!("/") view=Page::Landing(Landing::Overview) ssr=SsrMode::Async />
-                        <Route path=path!("/login") view=Page::Entry(Entry::Login) ssr=SsrMode::Async />
-                        <Route path=path!("/setup") view=Page::Entry(Entry::Setup) ssr=SsrMode::Async />
-                        <Route path=path!("/webhooks") view=Page::Landing(Landing::Webhooks) ssr=SsrMode::Async />
-                        <Route path=path!("/webhooks/new") view=Page::Edit(Edit::NewWebhook) ssr=SsrMode::Async />
-                        <Route path=path!("/webhooks/:id") view=Page::Edit(Edit::Webhook) ssr=SsrMode::Async />
-                        <Route path=path!("/deliveries") view=Page::Traffic(Traffic::Deliveries) ssr=SsrMode::Async />
-                        <Route path=path!("/deliveries/:id") view=Page::Traffic(Traffic::Delivery) ssr=SsrMode::Async />
-                        <Route path=path!("/dead-letters") view=Page::Triage(Triage::DeadLetters) ssr=SsrMode::Async />
-                        <Route path=path!("/jobs") view=Page::Triage(Triage::Jobs) ssr=SsrMode::Async />
-                        <Route path=path!("/events") view=Page::Traffic(Traffic::Events) ssr=SsrMode::Async />
-                        <Route path=path!("/events/:id") view=Page::Traffic(Traffic::Event) ssr=SsrMode::Async />
-                        <Route path=path!("/retry-policy") view=Page::Edit(Edit::RetryPolicy) ssr=SsrMode::Async />
-                        <Route path=path!("/integrations") view=Page::Services(Services::Integrations) ssr=SsrMode::Async />
-                        <Route path=path!("/integrations/new") view=Page::Services(Services::NewIntegration) ssr=SsrMode::Async />
-                        <Route path=path!("/integrations/:id") view=Page::Service(Service::Integration) ssr=SsrMode::Async />
-                        <Route path=path!("/emails") view=Page::Admin(Admin::Emails) ssr=SsrMode::Async />
-                        <Route path=path!("/emails/templates") view=Page::Admin(Admin::EmailTemplates) ssr=SsrMode::Async />
-                        <Route path=path!("/emails/templates/:id") view=Page::Admin(Admin::EmailTemplate) ssr=SsrMode::Async />
-                        <Route path=path!("/emails/suppressions") view=Page::Admin(Admin::Suppressions) ssr=SsrMode::Async />
-                        <Route path=path!("/emails/:id") view=Page::Admin(Admin::Email) ssr=SsrMode::Async />
-                        <Route path=path!("/logs") view=Page::Services(Services::Logs) ssr=SsrMode::Async />
-                        <Route path=path!("/alerts") view=Page::Services(Services::Alerts) ssr=SsrMode::Async />
-                        <Route path=path!("/inspector") view=Page::Admin(Admin::Inspector) ssr=SsrMode::Async />
-                        <Route path=path!("/api") view=Page::Admin(Admin::Api) ssr=SsrMode::Async />
-                        <Route path=path!("/settings") view=Page::Admin(Admin::Settings) ssr=SsrMode::Async />
+                        <Route path=path!("/") view=Page::Overview ssr=SsrMode::Async />
+                        <Route path=path!("/login") view=Page::Login ssr=SsrMode::Async />
+                        <Route path=path!("/setup") view=Page::Setup ssr=SsrMode::Async />
+                        <Route path=path!("/webhooks") view=Page::Webhooks ssr=SsrMode::Async />
+                        <Route path=path!("/webhooks/new") view=Page::NewWebhook ssr=SsrMode::Async />
+                        <Route path=path!("/webhooks/:id") view=Page::Webhook ssr=SsrMode::Async />
+                        <Route path=path!("/deliveries") view=Page::Deliveries ssr=SsrMode::Async />
+                        <Route path=path!("/deliveries/:id") view=Page::Delivery ssr=SsrMode::Async />
+                        <Route path=path!("/dead-letters") view=Page::DeadLetters ssr=SsrMode::Async />
+                        <Route path=path!("/jobs") view=Page::Jobs ssr=SsrMode::Async />
+                        <Route path=path!("/events") view=Page::Events ssr=SsrMode::Async />
+                        <Route path=path!("/events/:id") view=Page::Event ssr=SsrMode::Async />
+                        <Route path=path!("/retry-policy") view=Page::RetryPolicy ssr=SsrMode::Async />
+                        <Route path=path!("/integrations") view=Page::Integrations ssr=SsrMode::Async />
+                        <Route path=path!("/integrations/new") view=Page::NewIntegration ssr=SsrMode::Async />
+                        <Route path=path!("/integrations/:id") view=Page::Integration ssr=SsrMode::Async />
+                        <Route path=path!("/emails") view=Page::Emails ssr=SsrMode::Async />
+                        <Route path=path!("/emails/templates") view=Page::Templates ssr=SsrMode::Async />
+                        <Route path=path!("/emails/templates/:id") view=Page::Template ssr=SsrMode::Async />
+                        <Route path=path!("/emails/suppressions") view=Page::Suppressions ssr=SsrMode::Async />
+                        <Route path=path!("/emails/:id") view=Page::Email ssr=SsrMode::Async />
+                        <Route path=path!("/logs") view=Page::Logs ssr=SsrMode::Async />
+                        <Route path=path!("/alerts") view=Page::Alerts ssr=SsrMode::Async />
+                        <Route path=path!("/inspector") view=Page::Inspector ssr=SsrMode::Async />
+                        <Route path=path!("/api") view=Page::Api ssr=SsrMode::Async />
+                        <Route path=path!("/settings") view=Page::Settings ssr=SsrMode::Async />
                     </FlatRoutes>
                 </main>
             </div>

@@ -122,9 +122,10 @@ function painted(page: Page): Promise<void> {
   return page.evaluate(() => new Promise<void>((done) => requestAnimationFrame(() => setTimeout(done))));
 }
 
-/** Resolves when the browser has nothing to do: pages fetch each other's code when nobody waits. */
+/** Resolves when the browser has nothing to do: pages fetch each other's code when nobody waits. A slowed Chromium that has
+ * nothing at all to do now and then forgets to say so, hence the limit. */
 function idle(page: Page): Promise<void> {
-  return page.evaluate(() => new Promise<void>((done) => requestIdleCallback(() => done())));
+  return page.evaluate(() => new Promise<void>((done) => requestIdleCallback(() => done(), { timeout: 5_000 })));
 }
 
 /** The first visit of somebody who was never here. */
@@ -218,7 +219,7 @@ async function navigations(browser: Browser, cookies: Cookies): Promise<Record<s
   await page.evaluate(
     () =>
       new Promise<void>((done) => {
-        const parts = () => performance.getEntriesByType("resource").filter(({ name }) => name.includes("/pkg/split_")).length;
+        const parts = () => performance.getEntriesByType("resource").filter(({ name }) => /\/pkg\/(page|shared)_/.test(name)).length;
         let [before, same] = [parts(), 0];
         const timer = setInterval(() => {
           const now = parts();

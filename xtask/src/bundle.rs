@@ -1,28 +1,45 @@
 //! What the browser runs, out of what rustc made: the module cut at the pages (`app/src/pages/lazy.rs`), so that a visit loads
-//! the code of the page it shows and not of all; the JavaScript that loads it; every piece made small. It refuses JavaScript
-//! that a dependency brings, because the page would not load it.
+//! the code of the page it shows and not of all; what pages share in few packs (`packs`); the JavaScript that loads it; every
+//! piece made small. It refuses JavaScript that a dependency brings, because the page would not load it.
 
-use crate::{Outcome, folders::npm_program, process::quietly};
-use std::{collections::BTreeMap, fs, path::Path, process::Command};
+use crate::{
+    Outcome,
+    folders::npm_program,
+    packs::{Pack, packed},
+    process::quietly,
+};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
 use wasm_bindgen_cli_support::Bindgen;
 use wasm_split_cli_support::{Options, transform};
+use wasmparser::{Parser, Payload, TypeRef};
 
 /// Under these names the two scripts import each other, until they get those of their contents.
 pub const SCRIPT: &str = "./signalbox.js";
 /// See [`SCRIPT`].
 pub const LOADER: &str = "./parts.js";
 
+/// Under this name parts import what they share with the module, and with each other.
+const SHARED: &str = "__wasm_split";
+/// Under this name a pack imports it.
+const MAIN: &str = "main";
+
 /// What the browser runs.
 pub struct Bundle {
     /// Starts the module. Imports [`LOADER`].
     pub script: String,
-    /// Fetches the parts when the module asks for them, by their names, `./chunk_1.wasm`. Imports [`SCRIPT`].
+    /// Fetches the packs when the module asks for a page, by their names, `./shared_1.wasm`. Imports [`SCRIPT`].
     pub loader: String,
     /// What every page needs.
     pub module: Vec<u8>,
     /// What only some pages need: name without ending → WASM.
-    pub parts: BTreeMap<String, Vec<u8>>,
-    /// Page, under the name that the server knows it by → its parts.
+    pub packs: BTreeMap<String, Vec<u8>>,
+    /// Page, under the name that the server knows it by → its packs.
     pub pages: BTreeMap<String, Vec<String>>,
 }
 
@@ -37,19 +54,120 @@ impl Bundle {
         let split = transform(options)?;
         let (script, module) = bind(fs::read(&main)?, dev)?;
         fs::write(&main, module)?;
-        let mut parts = BTreeMap::new();
-        for path in &split.split_modules {
-            let name = path.file_stem().and_then(|name| name.to_str()).ok_or("a part without a name")?;
-            parts.insert(name.to_owned(), if dev { fs::read(path)? } else { smaller(path)? });
+        let sizes = split.split_modules.iter().map(|path| Ok((stem(path)?, fs::metadata(path)?.len())));
+        let needed = split.prefetch_map.into_iter().collect();
+        let all = packed(&needed, &sizes.collect::<Outcome<_>>()?);
+        let mut packs = BTreeMap::new();
+        let mut pages: BTreeMap<String, Vec<String>> = needed.keys().map(|page| (page.clone(), Vec::new())).collect();
+        for (number, pack) in all.iter().enumerate() {
+            let needing: Vec<&String> = pack.pages(&needed).collect();
+            let name = pack_name(&needing, number);
+            let merged = merge(pack, folder.path(), &name)?;
+            packs.insert(name.clone(), if dev { fs::read(merged)? } else { smaller(&merged)? });
+            for page in needing {
+                pages.entry(page.clone()).or_default().push(name.clone());
+            }
         }
         Ok(Self {
             script,
-            loader: fs::read_to_string(folder.path().join(LOADER))?,
+            loader: loader(&fs::read_to_string(folder.path().join(LOADER))?, &pages)?,
             module: if dev { fs::read(&main)? } else { smaller(&main)? },
-            parts,
-            pages: split.prefetch_map.into_iter().collect(),
+            packs,
+            pages,
         })
     }
+}
+
+/// What browsers show for it in their list of requests: the page whose own it is, `page_overview`, or `shared_1`.
+fn pack_name(pages: &[&String], number: usize) -> String {
+    match pages {
+        [page] => format!("page_{}", page.rsplit_once('_').map_or(page.as_str(), |(page, _)| page)),
+        _ => format!("shared_{number}"),
+    }
+}
+
+/// A path's name without its ending.
+fn stem(path: &Path) -> Outcome<String> {
+    Ok(path.file_stem().and_then(|name| name.to_str()).ok_or("a part without a name")?.to_owned())
+}
+
+/// Makes one module of the parts of a pack. Each imports the same memory and table, and a module that imports one twice has two
+/// for every tool: they go through a module in front, which imports each once and exports it to the parts.
+fn merge(pack: &Pack, folder: &Path, name: &str) -> Outcome<PathBuf> {
+    let paths: Vec<PathBuf> = pack.parts.iter().map(|part| folder.join(part).with_extension("wasm")).collect();
+    let mut shared = BTreeSet::new();
+    for path in &paths {
+        shared.append(&mut imports(&fs::read(path)?)?);
+    }
+    let front = folder.join(name).with_extension("wat");
+    let text = shared.iter().fold(String::new(), |mut text, (name, kind, declared)| {
+        writeln!(
+            text,
+            "(import \"{MAIN}\" \"{name}\" ({kind} ${name} {declared})) (export \"{name}\" ({kind} ${name}))"
+        )
+        .expect("a String takes it");
+        text
+    });
+    fs::write(&front, format!("(module\n{text})"))?;
+    let merged = folder.join(name).with_extension("wasm");
+    let mut command = Command::new(npm_program("wasm-merge"));
+    // The first one says which WASM features may be used: a part knows them.
+    for (path, part) in paths.iter().zip(&pack.parts) {
+        command.arg(path).arg(part);
+    }
+    quietly(command.arg(&front).arg(SHARED).arg("-o").arg(&merged))?;
+    Ok(merged)
+}
+
+/// What a part shares with the module: name, kind, and declaration in WebAssembly's text format.
+fn imports(part: &[u8]) -> Outcome<BTreeSet<(String, &'static str, String)>> {
+    let mut found = BTreeSet::new();
+    for payload in Parser::new(0).parse_all(part) {
+        let Payload::ImportSection(section) = payload? else { continue };
+        for import in section.into_imports() {
+            let import = import?;
+            let (kind, declared) = match import.ty {
+                TypeRef::Memory(memory) => ("memory", memory.initial.to_string()),
+                TypeRef::Table(table) => ("table", format!("{} funcref", table.initial)),
+                TypeRef::Global(global) if global.mutable => ("global", format!("(mut {})", global.content_type)),
+                TypeRef::Global(global) => ("global", global.content_type.to_string()),
+                other => return Err(format!("a part imports {}, {other:?}: not expected", import.name).into()),
+            };
+            if import.module != SHARED {
+                return Err(format!("a part imports from {}: not expected", import.module).into());
+            }
+            found.insert((import.name.to_owned(), kind, declared));
+        }
+    }
+    Ok(found)
+}
+
+/// The loader that fetches packs, out of the one that fetches parts: its helpers are kept, and what it does for each part is
+/// replaced by the same for each pack.
+fn loader(made: &str, pages: &BTreeMap<String, Vec<String>>) -> Outcome<String> {
+    let helpers = made.find("\n/* ").or_else(|| made.find("\nexport const ")).ok_or("the loader has no parts")?;
+    let mut text = format!(
+        "{}
+const fetched = (path) => () => {{
+    const source = fetch(new URL(path, import.meta.url));
+    source.catch(() => {{}});
+    return async ({{ {SHARED}: {MAIN} }}) => WebAssembly.instantiateStreaming(source, {{ {MAIN} }});
+}};
+",
+        &made[..helpers]
+    );
+    let names: BTreeSet<&String> = pages.values().flatten().collect();
+    for name in names {
+        writeln!(text, "const {name} = makeLoad(fetched(\"./{name}.wasm\"), []);")?;
+    }
+    for (page, packs) in pages {
+        let load = format!("__wasm_split_load_{page}");
+        if !made.contains(&format!("export const {load} = ")) {
+            return Err(format!("the loader does not know {page}").into());
+        }
+        writeln!(text, "export const {load} = wrapAsyncCb(makeLoad(() => async () => {{}}, [{}]));", packs.join(", "))?;
+    }
+    Ok(text)
 }
 
 /// Makes the JavaScript that loads the module, and the module that fits it.

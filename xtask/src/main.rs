@@ -4,6 +4,7 @@
 
 mod bundle;
 mod folders;
+mod packs;
 mod postgres;
 mod process;
 mod setup;

@@ -1,8 +1,7 @@
 //! The pages as downloads of their own: the browser fetches the code of a page when somebody goes there, so a first visit does
 //! not pay for all of them. `xtask web` cuts the module at the functions marked `lazy` (ADR 0004).
 //!
-//! Pages of one function come together. What several functions need becomes a file for each set of functions that shares it,
-//! so more of them mean smaller visits in many more files: six make about fifty, eight make more than a hundred.
+//! What several pages need is put together into few files (`xtask/src/packs.rs`), so there may be as many pages as there are.
 #![cfg_attr(
     feature = "hydrate",
     expect(
@@ -21,13 +20,13 @@ use super::{
     deliveries::{Deliveries, one::Delivery},
     emails::{
         Emails,
-        one::EmailPage,
+        one::EmailPage as Email,
         suppressions::Suppressions,
-        templates::{TemplatePage, Templates},
+        templates::{TemplatePage as Template, Templates},
     },
     events::{Events, one::Event},
     inspector::Inspector,
-    integrations::{Integrations, new::NewIntegration, one::IntegrationPage},
+    integrations::{Integrations, new::NewIntegration, one::IntegrationPage as Integration},
     jobs::Jobs,
     login::Login,
     logs::Logs,
@@ -39,212 +38,91 @@ use super::{
 };
 use crate::components::heading::Heading;
 
-/// A page, as a route names it.
-#[derive(Clone, Copy)]
-pub enum Page {
-    /// For those who are not signed in.
-    Entry(Entry),
-    /// Where people come to look.
-    Landing(Landing),
-    /// Where webhooks are edited.
-    Edit(Edit),
-    /// What was sent.
-    Traffic(Traffic),
-    /// What could not be sent, and what is done about it.
-    Triage(Triage),
-    /// How what the organization relies on is, and what is added to it.
-    Services(Services),
-    /// One of these.
-    Service(Service),
-    /// Everything else.
-    Admin(Admin),
-}
-
-/// See [`Page::Entry`].
-#[derive(Clone, Copy)]
-pub enum Entry {
-    /// `/login`
-    Login,
-    /// `/setup`
-    Setup,
-}
-
-/// See [`Page::Landing`].
-#[derive(Clone, Copy)]
-pub enum Landing {
-    /// `/`
-    Overview,
-    /// `/webhooks`
-    Webhooks,
-}
-
-/// See [`Page::Edit`].
-#[derive(Clone, Copy)]
-pub enum Edit {
-    /// `/webhooks/new`
-    NewWebhook,
-    /// `/webhooks/{id}`
-    Webhook,
-    /// `/retry-policy`
-    RetryPolicy,
-}
-
-/// See [`Page::Traffic`].
-#[derive(Clone, Copy)]
-pub enum Traffic {
-    /// `/deliveries`
-    Deliveries,
-    /// `/deliveries/{id}`
-    Delivery,
-    /// `/events`
-    Events,
-    /// `/events/{id}`
-    Event,
-}
-
-/// See [`Page::Triage`].
-#[derive(Clone, Copy)]
-pub enum Triage {
-    /// `/dead-letters`
-    DeadLetters,
-    /// `/jobs`
-    Jobs,
-}
-
-/// See [`Page::Services`].
-#[derive(Clone, Copy)]
-pub enum Services {
-    /// `/integrations`
-    Integrations,
-    /// `/integrations/new`
-    NewIntegration,
-    /// `/logs`
-    Logs,
-    /// `/alerts`
-    Alerts,
-}
-
-/// See [`Page::Service`].
-#[derive(Clone, Copy)]
-pub enum Service {
-    /// `/integrations/{id}`
-    Integration,
-}
-
-/// See [`Page::Admin`].
-#[derive(Clone, Copy)]
-pub enum Admin {
-    /// `/inspector`
-    Inspector,
-    /// `/emails`
-    Emails,
-    /// `/emails/{id}`
-    Email,
-    /// `/emails/templates`
-    EmailTemplates,
-    /// `/emails/templates/{id}`, or `new`
-    EmailTemplate,
-    /// `/emails/suppressions`
-    Suppressions,
-    /// `/api`
-    Api,
-    /// `/settings`
-    Settings,
-}
-
 /// What a lazy function answers: the error is that its code could not be fetched.
 type Shown = Result<AnyView, LazyViewError>;
 
-#[lazy(fallible)]
-fn entry(page: Entry) -> Shown {
-    Ok(match page {
-        Entry::Login => Login(),
-        Entry::Setup => Setup(),
-    })
+/// Makes the pages out of their components, each with the name of its code.
+macro_rules! pages {
+    ($($(#[$address:meta])* $page:ident = $code:ident,)+) => {
+        /// A page, as a route names it.
+        #[derive(Clone, Copy)]
+        pub enum Page {
+            $($(#[$address])* $page,)+
+        }
+
+        $(
+            #[lazy(fallible)]
+            fn $code() -> Shown {
+                Ok($page())
+            }
+        )+
+
+        impl ChooseView for Page {
+            async fn choose(self) -> AnyView {
+                let shown = match self {
+                    $(Self::$page => $code().await,)+
+                };
+                shown.unwrap_or_else(|_| unfetched().into_any())
+            }
+
+            async fn preload(&self) {}
+        }
+    };
 }
 
-#[lazy(fallible)]
-fn landing(page: Landing) -> Shown {
-    Ok(match page {
-        Landing::Overview => Overview(),
-        Landing::Webhooks => Webhooks(),
-    })
-}
-
-#[lazy(fallible)]
-fn edit(page: Edit) -> Shown {
-    Ok(match page {
-        Edit::NewWebhook => NewWebhook(),
-        Edit::Webhook => Webhook(),
-        Edit::RetryPolicy => RetryPolicy(),
-    })
-}
-
-#[lazy(fallible)]
-fn traffic(page: Traffic) -> Shown {
-    Ok(match page {
-        Traffic::Deliveries => Deliveries(),
-        Traffic::Delivery => Delivery(),
-        Traffic::Events => Events(),
-        Traffic::Event => Event(),
-    })
-}
-
-#[lazy(fallible)]
-fn triage(page: Triage) -> Shown {
-    Ok(match page {
-        Triage::DeadLetters => DeadLetters(),
-        Triage::Jobs => Jobs(),
-    })
-}
-
-#[lazy(fallible)]
-fn services(page: Services) -> Shown {
-    Ok(match page {
-        Services::Integrations => Integrations(),
-        Services::NewIntegration => NewIntegration(),
-        Services::Logs => Logs(),
-        Services::Alerts => Alerts(),
-    })
-}
-
-#[lazy(fallible)]
-fn service(page: Service) -> Shown {
-    Ok(match page {
-        Service::Integration => IntegrationPage(),
-    })
-}
-
-#[lazy(fallible)]
-fn admin(page: Admin) -> Shown {
-    Ok(match page {
-        Admin::Inspector => Inspector(),
-        Admin::Emails => Emails(),
-        Admin::Email => EmailPage(),
-        Admin::EmailTemplates => Templates(),
-        Admin::EmailTemplate => TemplatePage(),
-        Admin::Suppressions => Suppressions(),
-        Admin::Api => Api(),
-        Admin::Settings => Settings(),
-    })
-}
-
-impl ChooseView for Page {
-    async fn choose(self) -> AnyView {
-        let shown = match self {
-            Self::Entry(page) => entry(page).await,
-            Self::Landing(page) => landing(page).await,
-            Self::Edit(page) => edit(page).await,
-            Self::Traffic(page) => traffic(page).await,
-            Self::Triage(page) => triage(page).await,
-            Self::Services(page) => services(page).await,
-            Self::Service(page) => service(page).await,
-            Self::Admin(page) => admin(page).await,
-        };
-        shown.unwrap_or_else(|_| unfetched().into_any())
-    }
-
-    async fn preload(&self) {}
+pages! {
+    /// `/login`
+    Login = login,
+    /// `/setup`
+    Setup = setup,
+    /// `/`
+    Overview = overview,
+    /// `/webhooks`
+    Webhooks = webhooks,
+    /// `/webhooks/new`
+    NewWebhook = new_webhook,
+    /// `/webhooks/{id}`
+    Webhook = webhook,
+    /// `/deliveries`
+    Deliveries = deliveries,
+    /// `/deliveries/{id}`
+    Delivery = delivery,
+    /// `/dead-letters`
+    DeadLetters = dead_letters,
+    /// `/jobs`
+    Jobs = jobs,
+    /// `/events`
+    Events = events,
+    /// `/events/{id}`
+    Event = event,
+    /// `/retry-policy`
+    RetryPolicy = retry_policy,
+    /// `/integrations`
+    Integrations = integrations,
+    /// `/integrations/new`
+    NewIntegration = new_integration,
+    /// `/integrations/{id}`
+    Integration = integration,
+    /// `/emails`
+    Emails = emails,
+    /// `/emails/templates`
+    Templates = templates,
+    /// `/emails/templates/{id}`, or `new`
+    Template = template,
+    /// `/emails/suppressions`
+    Suppressions = suppressions,
+    /// `/emails/{id}`
+    Email = email,
+    /// `/logs`
+    Logs = logs,
+    /// `/alerts`
+    Alerts = alerts,
+    /// `/inspector`
+    Inspector = inspector,
+    /// `/api`
+    Api = api,
+    /// `/settings`
+    Settings = settings,
 }
 
 /// In place of a page whose code is gone since the server was upgraded, or cannot be reached.
@@ -269,14 +147,32 @@ fn unfetched() -> impl IntoView {
 pub async fn fetch(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let fetched = match parts[..] {
-        ["login" | "setup"] => __preload_entry().await,
-        [] | ["webhooks"] => __preload_landing().await,
-        ["webhooks", _] | ["retry-policy"] => __preload_edit().await,
-        ["deliveries" | "events", ..] => __preload_traffic().await,
-        ["dead-letters" | "jobs"] => __preload_triage().await,
-        ["integrations", "new"] | ["integrations" | "logs" | "alerts"] => __preload_services().await,
-        ["integrations", _] => __preload_service().await,
-        ["inspector" | "api" | "settings"] | ["emails", ..] => __preload_admin().await,
+        [] => __preload_overview().await,
+        ["login"] => __preload_login().await,
+        ["setup"] => __preload_setup().await,
+        ["webhooks"] => __preload_webhooks().await,
+        ["webhooks", "new"] => __preload_new_webhook().await,
+        ["webhooks", _] => __preload_webhook().await,
+        ["deliveries"] => __preload_deliveries().await,
+        ["deliveries", _] => __preload_delivery().await,
+        ["dead-letters"] => __preload_dead_letters().await,
+        ["jobs"] => __preload_jobs().await,
+        ["events"] => __preload_events().await,
+        ["events", _] => __preload_event().await,
+        ["retry-policy"] => __preload_retry_policy().await,
+        ["integrations"] => __preload_integrations().await,
+        ["integrations", "new"] => __preload_new_integration().await,
+        ["integrations", _] => __preload_integration().await,
+        ["emails"] => __preload_emails().await,
+        ["emails", "templates"] => __preload_templates().await,
+        ["emails", "templates", _] => __preload_template().await,
+        ["emails", "suppressions"] => __preload_suppressions().await,
+        ["emails", _] => __preload_email().await,
+        ["logs"] => __preload_logs().await,
+        ["alerts"] => __preload_alerts().await,
+        ["inspector"] => __preload_inspector().await,
+        ["api"] => __preload_api().await,
+        ["settings"] => __preload_settings().await,
         _ => Ok(()),
     };
     fetched.is_ok()

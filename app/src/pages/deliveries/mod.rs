@@ -126,8 +126,7 @@ pub fn Deliveries() -> AnyView {
         <div class="page page-wide">
             <div class="page-head">
                 <Heading text="Deliveries" />
-                {export("csv", "CSV", filters)}
-                {export("ndjson", "NDJSON", filters)}
+                <div class="row">{export("csv", "CSV", filters)} {export("ndjson", "NDJSON", filters)}</div>
             </div>
             {loaded(choices, move |choices| filter_bar(filters, choices, read))}
             {views(PATH, filters)}
