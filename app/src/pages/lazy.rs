@@ -1,14 +1,7 @@
 //! The pages as downloads of their own: the browser fetches the code of a page when somebody goes there, so a first visit does
 //! not pay for all of them. `xtask web` cuts the module at the functions marked `lazy` (ADR 0004).
 //!
-//! What several pages need is put together into few files (`xtask/src/packs.rs`), so there may be as many pages as there are.
-#![cfg_attr(
-    feature = "hydrate",
-    expect(
-        clippy::unnecessary_wraps,
-        reason = "the code around a lazy function adds the error: it could not be fetched"
-    )
-)]
+//! What several pages need is put together into few files (`xtask/src/packs.rs`), so each page can be a download of its own.
 
 use leptos::{LazyViewError, prelude::*};
 use leptos_router::{ChooseView, hooks::use_location};

@@ -68,7 +68,7 @@ async fn alerts_become(app: &App, titles: &[&str]) {
 }
 
 async fn the_alert_counts(app: &App) {
-    let (mut receiver, webhook, _) = dead(app, 1).await;
+    let (receiver, webhook, _) = dead(app, 1).await;
     alerts_become(app, &["1 dead letter is waiting"]).await;
     receiver.script(&[400]);
     app.publish("job.created", json!({})).await;
