@@ -5,6 +5,12 @@
 //! hydration. Every page works by links and forms alone; what needs JavaScript says so. Rules live in `engine` and `domain`,
 //! never here.
 
+// Parts of pages are downloads of their own (`lazy`): the browser waits for them and may not get them, the server has them.
+#![cfg_attr(feature = "ssr", expect(clippy::unused_async, reason = "there is nothing to wait for on the server"))]
+#![cfg_attr(feature = "hydrate", expect(clippy::unnecessary_wraps, reason = "it is the loading that can fail"))]
+
+mod action;
+mod answer;
 mod calls;
 mod codec;
 mod components;
@@ -14,6 +20,7 @@ mod json_text;
 mod keyboard;
 mod keymap;
 mod live;
+mod objects;
 mod pages;
 mod preferences;
 mod session;
@@ -42,8 +49,8 @@ use pages::lazy::Page;
 
 /// Told to the window once the page is live.
 const HYDRATED: &str = "hydrated";
-/// Milliseconds that the page on the screen has for itself before the code of the other pages is fetched.
-const FETCH_ALL_MS: u32 = 1_000;
+/// Milliseconds that the page on the screen has for itself before the code of the other pages is fetched and started.
+const PREPARE_ALL_MS: u32 = 1_000;
 
 /// The addresses of the built files, such as `/pkg/signalbox.1a2b3c.js`.
 #[derive(Clone, Debug)]
@@ -62,9 +69,9 @@ pub struct Assets {
 pub fn shell(assets: &Assets) -> impl IntoView + use<> {
     let nonce = use_nonce();
     let boot = format!(
-        "import init,{{hydrate}} from \"{}\";import{{fetchAll}} from \"{}\";\
-         addEventListener(\"{HYDRATED}\",()=>setTimeout(fetchAll,{FETCH_ALL_MS}),{{once:true}});\
-         await init({{module_or_path:\"{}\"}});hydrate(location.pathname);",
+        "import init,{{hydrate}} from \"{}\";import{{prepareAll}} from \"{}\";\
+         addEventListener(\"{HYDRATED}\",()=>setTimeout(prepareAll,{PREPARE_ALL_MS}),{{once:true}});\
+         await init({{module_or_path:\"{}\"}});hydrate(location.pathname+location.search);",
         assets.js, assets.loader, assets.wasm
     );
     let session = session::current().and_then(|session| serde_json::to_string(&session).ok());

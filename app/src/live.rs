@@ -12,9 +12,12 @@ use domain::{
     delivery::DeliveryState,
 };
 use leptos::prelude::*;
-use serde::Deserialize;
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::value::RawValue;
 use wasm_bindgen::{JsCast, closure::Closure};
 use web_sys::{EventSource, MessageEvent};
+
+use crate::objects;
 
 /// Longest wait between two batches, in milliseconds.
 const BATCH_MS: i32 = 100;
@@ -24,24 +27,37 @@ const MOST: usize = 500;
 /// How often what is fetched again because of events is fetched at most, in milliseconds.
 const FETCH_MS: i32 = 500;
 
-/// Something that just happened: one of these.
+/// Something that just happened: one of these. Each is read by the pages that show it, so that no other needs the code.
 #[derive(Debug, Deserialize)]
 pub struct LiveEvent {
     /// What kind of thing.
     #[serde(rename = "type", default)]
     kind: String,
-    /// A delivery that is new or changed.
-    #[serde(default)]
-    pub delivery: Option<Delivery>,
-    /// A request that the Inspector received.
-    #[serde(default)]
-    pub request: Option<InspectorRequest>,
-    /// A job that began, came further or ended.
-    #[serde(default)]
-    pub job: Option<Job>,
+    delivery: Option<Box<RawValue>>,
+    request: Option<Box<RawValue>>,
+    job: Option<Box<RawValue>>,
+}
+
+fn read<T: DeserializeOwned>(part: Option<&RawValue>) -> Option<T> {
+    objects::from_str(part?.get()).ok()
 }
 
 impl LiveEvent {
+    /// A delivery that is new or changed.
+    pub fn delivery(&self) -> Option<Delivery> {
+        read(self.delivery.as_deref())
+    }
+
+    /// A request that the Inspector received.
+    pub fn request(&self) -> Option<InspectorRequest> {
+        read(self.request.as_deref())
+    }
+
+    /// A job that began, came further or ended.
+    pub fn job(&self) -> Option<Job> {
+        read(self.job.as_deref())
+    }
+
     /// Whether it is of this kind, such as `alerts`.
     pub fn is_of(&self, kind: &str) -> bool {
         self.kind == kind
@@ -52,9 +68,13 @@ impl LiveEvent {
         self.kind == "dead_letters"
     }
 
-    /// A delivery that was given up.
-    pub fn dead_letter(&self) -> Option<&Delivery> {
-        self.delivery.as_ref().filter(|delivery| delivery.status == DeliveryState::DeadLetter)
+    /// Whether a delivery was given up.
+    pub fn is_dead_letter(&self) -> bool {
+        #[derive(Deserialize)]
+        struct Outcome {
+            status: DeliveryState,
+        }
+        read::<Outcome>(self.delivery.as_deref()).is_some_and(|delivery| delivery.status == DeliveryState::DeadLetter)
     }
 }
 
@@ -157,7 +177,7 @@ fn open(live: Live, buffer: Rc<RefCell<Vec<LiveEvent>>>, failures: u32) {
         Closure::<dyn Fn(MessageEvent)>::new(move |message: MessageEvent| {
             live.position.set_value(Some(message.last_event_id()));
             let text = message.data().as_string().unwrap_or_default();
-            if let Ok(event) = serde_json::from_str::<LiveEvent>(&text) {
+            if let Ok(event) = objects::from_str::<LiveEvent>(&text) {
                 if event.is_of("missed") {
                     reload(live);
                 }

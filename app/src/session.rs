@@ -37,5 +37,5 @@ pub fn current() -> Option<Session> {
 #[cfg(not(feature = "ssr"))]
 pub fn current() -> Option<Session> {
     let meta = document().query_selector(&format!("meta[name={META}]")).ok()??;
-    serde_json::from_str(&meta.get_attribute("content")?).ok()
+    crate::objects::from_str(&meta.get_attribute("content")?).ok()
 }

@@ -29,6 +29,9 @@ const SHARED: &str = "__wasm_split";
 /// Under this name a pack imports it.
 const MAIN: &str = "main";
 
+/// In the names of what `wasm-streams` exports, which comes with Leptos and which nothing here uses. What is exported stays.
+const STREAMS: &str = "intounderlying";
+
 /// What the browser runs.
 pub struct Bundle {
     /// Starts the module. Imports [`LOADER`].
@@ -54,7 +57,7 @@ impl Bundle {
         let split = transform(options)?;
         let (script, module) = bind(fs::read(&main)?, dev)?;
         fs::write(&main, module)?;
-        let sizes = split.split_modules.iter().map(|path| Ok((stem(path)?, fs::metadata(path)?.len())));
+        let sizes = split.split_modules.iter().map(|path| Ok((stem(path)?, contents(&fs::read(path)?)?)));
         let needed = split.prefetch_map.into_iter().collect();
         let all = packed(&needed, &sizes.collect::<Outcome<_>>()?);
         let mut packs = BTreeMap::new();
@@ -84,6 +87,20 @@ fn pack_name(pages: &[&String], number: usize) -> String {
         [page] => format!("page_{}", page.rsplit_once('_').map_or(page.as_str(), |(page, _)| page)),
         _ => format!("shared_{number}"),
     }
+}
+
+/// The bytes of a part that browsers will load, more or less: names and the like are thrown away.
+fn contents(part: &[u8]) -> Outcome<u64> {
+    let mut bytes = 0;
+    for payload in Parser::new(0).parse_all(part) {
+        let range = match payload? {
+            Payload::CodeSectionStart { range, .. } => range,
+            Payload::DataSection(data) => data.range(),
+            _ => continue,
+        };
+        bytes += range.end - range.start;
+    }
+    Ok(bytes)
 }
 
 /// A path's name without its ending.
@@ -187,7 +204,16 @@ fn bind(module: Vec<u8>, dev: bool) -> Outcome<(String, Vec<u8>)> {
     if inline || !output.local_modules().is_empty() || !output.npm_dependencies().is_empty() {
         return Err("a dependency of the browser half brings JavaScript files, which the page would not load".into());
     }
-    Ok((output.js().to_owned(), output.wasm_mut().emit_wasm()))
+    let script = output.js().to_owned();
+    let module = output.wasm_mut();
+    let mut unused = Vec::new();
+    for export in module.exports.iter().filter(|export| export.name.contains(STREAMS)) {
+        unused.push(export.id());
+    }
+    for export in unused {
+        module.exports.delete(export);
+    }
+    Ok((script, module.emit_wasm()))
 }
 
 fn smaller(path: &Path) -> Outcome<Vec<u8>> {

@@ -14,7 +14,7 @@ use flate2::{Compression, write::GzEncoder};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fmt::{self, Display, Formatter},
     fs,
     io::Write,
@@ -25,7 +25,7 @@ use std::{
 
 /// Bytes after brotli that the first visit may cost (1 KB = 1,000 bytes). For WASM this is a ratchet: what the page that needs
 /// most loads may not grow beyond what it is; the aim is 300 KB (ADR 0004).
-const WASM_BUDGET: usize = 565_000;
+const WASM_BUDGET: usize = 390_000;
 const CSS_BUDGET: usize = 20_000;
 const JS_BUDGET: usize = 15_000;
 
@@ -85,9 +85,11 @@ fn compile(dev: bool) -> Outcome<PathBuf> {
         "wasm32-unknown-unknown",
         "--profile",
         profile,
-        // The module is cut along what refers to what.
         "--",
+        // The module is cut along what refers to what.
         "-Clink-args=--emit-relocs",
+        // Only what is smaller for it: the download is a fiftieth smaller.
+        "-Cllvm-args=-inline-threshold=0",
     ]))?;
     Ok(target().join("wasm32-unknown-unknown").join(if dev { "debug" } else { profile }).join("frontend.wasm"))
 }
@@ -157,10 +159,18 @@ impl Names {
             loader = loader.replace(&format!("\"./{pack}.wasm\""), &format!("\"{name}\""));
             names.insert(pack, name);
         }
-        let paths: Vec<&String> = names.values().collect();
+        let all: Vec<String> = names.iter().map(|(pack, path)| format!("[\"{path}\", {pack}]")).collect();
+        // Each is started as soon as it is here and the browser has nothing else to do: where somebody goes next only runs.
         loader = format!(
-            "{loader}const fetchOne = async (path) => (await fetch(path, {{ priority: \"low\" }})).arrayBuffer();\n\
-             export const fetchAll = () => {paths:?}.forEach((path) => fetchOne(path).catch(() => {{}}));\n"
+            "{loader}\
+const whenIdle = globalThis.requestIdleCallback ?? setTimeout;
+const prepare = async ([path, load]) => {{
+    await (await fetch(path, {{ priority: \"low\" }})).arrayBuffer();
+    whenIdle(() => load().catch(() => {{}}));
+}};
+export const prepareAll = () => [{}].forEach((pack) => prepare(pack).catch(() => {{}}));
+",
+            all.join(", ")
         );
         // The scripts name each other, so neither can be named by its contents alone.
         let both = hash(&[script.as_bytes(), loader.as_bytes()]);
@@ -185,11 +195,18 @@ impl Names {
         [&self.js, &self.loader, &self.wasm].into_iter().chain(self.pages.values().flatten()).map(|name| file(name))
     }
 
-    /// The WASM that the page needs that needs most.
+    /// The WASM that the page needs that needs most. A tab, `webhook_test`, is shown on its page, `webhook`.
     fn largest_visit(&self, files: &Files) -> Vec<&String> {
-        let visit = |packs| iter::once(&self.wasm).chain(packs).collect();
-        let size = |names: &Vec<&String>| names.iter().map(|name| files[file(name)].len()).sum::<usize>();
-        self.pages.values().map(visit).max_by_key(size).unwrap_or_else(|| vec![&self.wasm])
+        let stem = |page: &str| page.rsplit_once('_').map_or(page, |(stem, _)| stem).to_owned();
+        let visit = |page: &str| {
+            let tab = stem(page);
+            let shown =
+                self.pages.iter().filter(|(other, _)| tab == stem(other) || tab.starts_with(&(stem(other) + "_")));
+            iter::once(&self.wasm).chain(shown.flat_map(|(_, packs)| packs)).collect::<BTreeSet<_>>()
+        };
+        let size = |names: &BTreeSet<&String>| names.iter().map(|name| files[file(name)].len()).sum::<usize>();
+        let largest = self.pages.keys().map(|page| visit(page)).max_by_key(size);
+        largest.map_or_else(|| vec![&self.wasm], |names| names.into_iter().collect())
     }
 }
 
@@ -362,19 +379,20 @@ mod tests {
                 loader: format!("import {{}} from \"{}\"; fetch(\"./one.wasm\");", bundle::SCRIPT),
                 module: vec![1; 9],
                 packs: BTreeMap::from([("one".to_owned(), vec![2; 5]), ("two".to_owned(), vec![3; 7])]),
-                pages: BTreeMap::from([part("first", &["one"]), part("second", &["two"])]),
+                pages: BTreeMap::from([part("first_1", &["one"]), part("first_tab_2", &["two"])]),
             },
         );
         let text = |name: &str| String::from_utf8(made[file(name)].clone()).unwrap();
         let script =
             format!("import * as it from \"{}\"; {{ \"{}\": it }}", names.loader.replace("/pkg", "."), bundle::LOADER);
         assert_eq!(text(&names.js), script);
-        let [one, two] = ["first", "second"].map(|page| &names.pages[page][0]);
+        let [one, two] = ["first_1", "first_tab_2"].map(|page| &names.pages[page][0]);
         let loader = text(&names.loader);
         assert!(
             loader.starts_with(&format!("import {{}} from \"{}\"; fetch(\"{one}\");", names.js.replace("/pkg", ".")))
         );
-        assert!(loader.contains(&format!("fetchAll = () => [\"{one}\", \"{two}\"]")), "{loader}");
-        assert_eq!(names.largest_visit(&made), [&names.wasm, two]);
+        assert!(loader.contains(&format!("prepareAll = () => [[\"{one}\", one], [\"{two}\", two]]")), "{loader}");
+        // The tab with its page, in the order of their names.
+        assert_eq!(names.largest_visit(&made), [one, &names.wasm, two]);
     }
 }

@@ -9,17 +9,20 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// Alerts, newest first.
-#[server(prefix = "/_ui", endpoint = "alerts/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "alerts/list", protocol = ByJson)]
 pub async fn list_alerts(query: AlertQuery) -> Result<Page<Alert>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.alerts(&actor, query).await?)
 }
 
 /// How many alerts nobody has said anything of, and of how many the browser tells.
-#[server(prefix = "/_ui", endpoint = "alerts/open", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "alerts/open", protocol = ByJson)]
 pub async fn open_alerts() -> Result<AlertCount, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.open_alerts(&actor).await?)
@@ -38,7 +41,7 @@ pub enum Say {
 }
 
 /// Says it.
-#[server(prefix = "/_ui", endpoint = "alerts/act", output = Json)]
+#[server(prefix = "/_ui", endpoint = "alerts/act", protocol = ByForm)]
 pub async fn act_on_alert(id: String, say: Say) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     let id = ssr::id(&id, "Alert")?;
@@ -52,14 +55,14 @@ pub async fn act_on_alert(id: String, say: Say) -> Result<(), CallError> {
 }
 
 /// Who is told.
-#[server(prefix = "/_ui", endpoint = "alerts/settings", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "alerts/settings", protocol = ByJson)]
 pub async fn show_alert_settings() -> Result<AlertSettings, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.alert_settings(&actor).await?)
 }
 
 /// Changes who is told. `emails` are separated by commas or lines; `told` are the rules that are sent.
-#[server(prefix = "/_ui", endpoint = "alerts/save-settings", output = Json)]
+#[server(prefix = "/_ui", endpoint = "alerts/save-settings", protocol = ByForm)]
 pub async fn save_alert_settings(
     #[server(default)] emails: String,
     #[server(default)] slack: bool,
@@ -81,14 +84,14 @@ pub async fn save_alert_settings(
 }
 
 /// What the member who asks is told.
-#[server(prefix = "/_ui", endpoint = "alerts/preferences", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "alerts/preferences", protocol = ByJson)]
 pub async fn show_notifications() -> Result<NotificationPreferences, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.notification_preferences(&actor).await?)
 }
 
 /// Changes it. A list that is not given is empty.
-#[server(prefix = "/_ui", endpoint = "alerts/save-preferences", output = Json)]
+#[server(prefix = "/_ui", endpoint = "alerts/save-preferences", protocol = ByForm)]
 pub async fn save_notifications(
     #[server(default)] email: Vec<AlertRule>,
     #[server(default)] browser: Vec<AlertRule>,

@@ -5,17 +5,20 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// All keys, without their secrets.
-#[server(prefix = "/_ui", endpoint = "api-keys/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "api-keys/list", protocol = ByJson)]
 pub async fn list_api_keys() -> Result<Vec<ApiKey>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.api_keys(&actor).await?)
 }
 
 /// Creates a key and shows it, once.
-#[server(prefix = "/_ui", endpoint = "api-keys/create", output = Json)]
+#[server(prefix = "/_ui", endpoint = "api-keys/create", protocol = ByForm)]
 pub async fn create_api_key(
     name: String,
     #[server(default)] scopes: Vec<String>,
@@ -29,7 +32,7 @@ pub async fn create_api_key(
 }
 
 /// Makes a key useless at once.
-#[server(prefix = "/_ui", endpoint = "api-keys/revoke", output = Json)]
+#[server(prefix = "/_ui", endpoint = "api-keys/revoke", protocol = ByForm)]
 pub async fn revoke_api_key(id: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.revoke_api_key(&actor, ssr::id(&id, "API key")?).await?;

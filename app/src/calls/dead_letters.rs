@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// What the queue shows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -18,7 +21,7 @@ pub struct Queue {
 }
 
 /// One page of dead letters, and how many there are.
-#[server(prefix = "/_ui", endpoint = "dead-letters/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "dead-letters/list", protocol = ByJson)]
 pub async fn list_dead_letters(query: DeadLetterQuery) -> Result<Queue, CallError> {
     let (engine, actor) = ssr::caller()?;
     let letters = engine.dead_letters(&actor, query).await?;
@@ -26,7 +29,7 @@ pub async fn list_dead_letters(query: DeadLetterQuery) -> Result<Queue, CallErro
 }
 
 /// How many there are.
-#[server(prefix = "/_ui", endpoint = "dead-letters/total", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "dead-letters/total", protocol = ByJson)]
 pub async fn dead_letter_total() -> Result<i64, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.dead_letter_summary(&actor).await?.total)
@@ -45,7 +48,7 @@ pub struct Moved {
 
 /// Retries or clears. `one` is what a row's own button says, such as `retry dlv_…`; else `act` is done to all of `ids`.
 /// Without JavaScript it goes on to `back`, where a clear can be taken back.
-#[server(prefix = "/_ui", endpoint = "dead-letters/move", output = Json)]
+#[server(prefix = "/_ui", endpoint = "dead-letters/move", protocol = ByForm)]
 pub async fn move_dead_letters(
     #[server(default)] ids: Vec<String>,
     #[server(default)] act: String,
@@ -86,7 +89,7 @@ pub async fn move_dead_letters(
 }
 
 /// Takes a clear back.
-#[server(prefix = "/_ui", endpoint = "dead-letters/restore", output = Json)]
+#[server(prefix = "/_ui", endpoint = "dead-letters/restore", protocol = ByForm)]
 pub async fn restore_dead_letters(#[server(default)] ids: Vec<String>) -> Result<i64, CallError> {
     let (engine, actor) = ssr::caller()?;
     let ids = ids.iter().map(|id| ssr::id(id, "Delivery")).collect::<Result<_, _>>()?;

@@ -5,31 +5,34 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// One page of deliveries, newest first.
-#[server(prefix = "/_ui", endpoint = "deliveries/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "deliveries/list", protocol = ByJson)]
 pub async fn list_deliveries(query: DeliveryQuery) -> Result<Page<Delivery>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.deliveries(&actor, query).await?)
 }
 
 /// Deliveries whose last try failed, by webhook and reason.
-#[server(prefix = "/_ui", endpoint = "deliveries/failures", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "deliveries/failures", protocol = ByJson)]
 pub async fn group_failures(query: DeliveryQuery) -> Result<Failures, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.failures(&actor, query).await?)
 }
 
 /// One delivery with what was sent and all tries.
-#[server(prefix = "/_ui", endpoint = "deliveries/show", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "deliveries/show", protocol = ByJson)]
 pub async fn show_delivery(id: String) -> Result<DeliveryDetail, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.delivery(&actor, ssr::id(&id, "Delivery")?).await?)
 }
 
 /// Sends a delivery again.
-#[server(prefix = "/_ui", endpoint = "deliveries/replay", output = Json)]
+#[server(prefix = "/_ui", endpoint = "deliveries/replay", protocol = ByForm)]
 pub async fn replay_delivery(id: String) -> Result<Delivery, CallError> {
     let (engine, actor) = ssr::caller()?;
     let delivery = engine.replay(&actor, ssr::id(&id, "Delivery")?).await?;
@@ -38,7 +41,7 @@ pub async fn replay_delivery(id: String) -> Result<Delivery, CallError> {
 }
 
 /// Sends another payload to the webhook of a delivery. `data` is JSON and reaches the receiver as it was typed.
-#[server(prefix = "/_ui", endpoint = "deliveries/edit", output = Json)]
+#[server(prefix = "/_ui", endpoint = "deliveries/edit", protocol = ByForm)]
 pub async fn resend_edited(id: String, data: String) -> Result<Delivery, CallError> {
     let (engine, actor) = ssr::caller()?;
     let parsed = serde_json::from_str(&data).map_err(|error| {

@@ -19,17 +19,20 @@ use serde::{Deserialize, Serialize};
 use super::filters::FieldChoices;
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// One page of e-mails, newest first.
-#[server(prefix = "/_ui", endpoint = "emails/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "emails/list", protocol = ByJson)]
 pub async fn list_emails(query: EmailQuery) -> Result<Page<Email>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.emails(&actor, query).await?)
 }
 
 /// What e-mails can be filtered by.
-#[server(prefix = "/_ui", endpoint = "emails/choices", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "emails/choices", protocol = ByJson)]
 pub async fn email_choices() -> Result<Vec<FieldChoices>, CallError> {
     use domain::api::EmailState;
 
@@ -65,7 +68,7 @@ pub struct EmailScreen {
 }
 
 /// One e-mail with its words, and what became of it.
-#[server(prefix = "/_ui", endpoint = "emails/show", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "emails/show", protocol = ByJson)]
 pub async fn show_email(id: String) -> Result<EmailScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let detail = engine.email(&actor, ssr::id(&id, "E-mail")?).await?;
@@ -73,7 +76,7 @@ pub async fn show_email(id: String) -> Result<EmailScreen, CallError> {
 }
 
 /// All templates, by name.
-#[server(prefix = "/_ui", endpoint = "email-templates/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "email-templates/list", protocol = ByJson)]
 pub async fn list_templates() -> Result<Vec<EmailTemplate>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.email_templates(&actor).await?)
@@ -91,7 +94,7 @@ pub struct TemplateScreen {
 }
 
 /// One template with sample values; `new` is one that does not exist yet.
-#[server(prefix = "/_ui", endpoint = "email-templates/show", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "email-templates/show", protocol = ByJson)]
 pub async fn show_template(id: String) -> Result<TemplateScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     if id == "new" {
@@ -106,7 +109,7 @@ pub async fn show_template(id: String) -> Result<TemplateScreen, CallError> {
 }
 
 /// What an e-mail would look like; values that `data` does not give are shown by their names.
-#[server(prefix = "/_ui", endpoint = "email-templates/preview", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "email-templates/preview", protocol = ByJson)]
 pub async fn preview_template(draft: EmailTemplateDraft, data: String) -> Result<RenderedEmail, CallError> {
     let (engine, actor) = ssr::caller()?;
     let data = serde_json::from_str(&data).map_err(|error| {
@@ -116,7 +119,7 @@ pub async fn preview_template(draft: EmailTemplateDraft, data: String) -> Result
 }
 
 /// Stores a template: a new one when `id` is empty.
-#[server(prefix = "/_ui", endpoint = "email-templates/save", output = Json)]
+#[server(prefix = "/_ui", endpoint = "email-templates/save", protocol = ByForm)]
 pub async fn save_template(
     #[server(default)] id: String,
     name: String,
@@ -140,7 +143,7 @@ pub async fn save_template(
 }
 
 /// Deletes a template.
-#[server(prefix = "/_ui", endpoint = "email-templates/delete", output = Json)]
+#[server(prefix = "/_ui", endpoint = "email-templates/delete", protocol = ByForm)]
 pub async fn delete_template(id: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.delete_email_template(&actor, ssr::id(&id, "Template")?).await?;
@@ -149,14 +152,14 @@ pub async fn delete_template(id: String) -> Result<(), CallError> {
 }
 
 /// One page of addresses to which nothing is sent.
-#[server(prefix = "/_ui", endpoint = "suppressions/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "suppressions/list", protocol = ByJson)]
 pub async fn list_suppressions(query: SuppressionQuery) -> Result<Page<Suppression>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.suppressions(&actor, &query).await?)
 }
 
 /// Sends nothing to an address from now on.
-#[server(prefix = "/_ui", endpoint = "suppressions/add", output = Json)]
+#[server(prefix = "/_ui", endpoint = "suppressions/add", protocol = ByForm)]
 pub async fn suppress(email: String, #[server(default)] detail: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.suppress_email(&actor, domain::api::SuppressionDraft { email, detail }).await?;
@@ -165,7 +168,7 @@ pub async fn suppress(email: String, #[server(default)] detail: String) -> Resul
 }
 
 /// Sends to an address again.
-#[server(prefix = "/_ui", endpoint = "suppressions/remove", output = Json)]
+#[server(prefix = "/_ui", endpoint = "suppressions/remove", protocol = ByForm)]
 pub async fn unsuppress(email: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.unsuppress_email(&actor, &email).await?;

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Json, error::CallError};
+use crate::{codec::ByJson, error::CallError};
 
 /// An event type as a form offers it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -19,7 +19,7 @@ pub struct EventChoice {
 }
 
 /// All event types, in the order of the catalogue.
-#[server(prefix = "/_ui", endpoint = "event-types/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "event-types/list", protocol = ByJson)]
 pub async fn event_choices() -> Result<Vec<EventChoice>, CallError> {
     let (engine, actor) = crate::ssr::caller()?;
     let types = engine.event_types(&actor).await?;

@@ -14,7 +14,10 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// Moves that are shown.
 #[cfg(feature = "ssr")]
@@ -47,7 +50,7 @@ pub struct RehearsalAsked {
 }
 
 /// The group of an integration with its history, and with what would have happened under the settings that are asked.
-#[server(prefix = "/_ui", endpoint = "failover/show", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "failover/show", protocol = ByJson)]
 pub async fn show_failover(id: String, asked: Option<RehearsalAsked>) -> Result<FailoverScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let id = ssr::id(&id, "Integration")?;
@@ -73,7 +76,7 @@ pub async fn show_failover(id: String, asked: Option<RehearsalAsked>) -> Result<
 }
 
 /// Changes the backups and when they take over.
-#[server(prefix = "/_ui", endpoint = "failover/save", output = Json)]
+#[server(prefix = "/_ui", endpoint = "failover/save", protocol = ByForm)]
 pub async fn save_failover(
     id: String,
     version: i64,
@@ -114,7 +117,7 @@ pub enum MoveVerb {
 }
 
 /// Moves work.
-#[server(prefix = "/_ui", endpoint = "failover/move", output = Json)]
+#[server(prefix = "/_ui", endpoint = "failover/move", protocol = ByForm)]
 pub async fn move_work(
     id: String,
     verb: MoveVerb,

@@ -3,7 +3,7 @@
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use crate::{codec::Json, error::CallError};
+use crate::{codec::ByJson, error::CallError};
 
 /// A value of a filter.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,7 +24,7 @@ pub struct FieldChoices {
 }
 
 /// What there is to choose from, for all lists.
-#[server(prefix = "/_ui", endpoint = "filters/choices", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "filters/choices", protocol = ByJson)]
 pub async fn filter_choices() -> Result<Vec<FieldChoices>, CallError> {
     use domain::{
         api::{CodeClass, TimeRange},

@@ -5,24 +5,27 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// Where the Inspector receives.
-#[server(prefix = "/_ui", endpoint = "inspector/url", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "inspector/url", protocol = ByJson)]
 pub async fn inspector_url() -> Result<String, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.inspector_url(&actor).await?)
 }
 
 /// One page of what it received, newest first.
-#[server(prefix = "/_ui", endpoint = "inspector/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "inspector/list", protocol = ByJson)]
 pub async fn inspector_requests(cursor: Option<String>) -> Result<Page<InspectorRequest>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.inspector_requests(&actor, cursor, Some(25)).await?)
 }
 
 /// Forgets all of it.
-#[server(prefix = "/_ui", endpoint = "inspector/clear", output = Json)]
+#[server(prefix = "/_ui", endpoint = "inspector/clear", protocol = ByForm)]
 pub async fn clear_inspector() -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.clear_inspector(&actor).await?;
@@ -31,14 +34,14 @@ pub async fn clear_inspector() -> Result<(), CallError> {
 }
 
 /// What it answers.
-#[server(prefix = "/_ui", endpoint = "inspector/response", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "inspector/response", protocol = ByJson)]
 pub async fn show_inspector_response() -> Result<InspectorResponse, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.inspector_response(&actor).await?)
 }
 
 /// Changes what it answers; with `then` = `reset` it is an ordinary receiver again. All fields are as they were typed.
-#[server(prefix = "/_ui", endpoint = "inspector/respond", output = Json)]
+#[server(prefix = "/_ui", endpoint = "inspector/respond", protocol = ByForm)]
 pub async fn save_inspector_response(
     #[server(default)] status: String,
     #[server(default)] delay_ms: String,

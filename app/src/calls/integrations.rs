@@ -21,7 +21,10 @@ use serde_json::Value;
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// What is typed to clear a log.
 pub const CONFIRMATION: &str = "clear";
@@ -51,7 +54,7 @@ pub struct Dashboard {
 }
 
 /// All integrations with what is wrong.
-#[server(prefix = "/_ui", endpoint = "integrations/dashboard", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/dashboard", protocol = ByJson)]
 pub async fn show_dashboard() -> Result<Dashboard, CallError> {
     let (engine, actor) = ssr::caller()?;
     let all = engine.integration_lines(&actor).await?;
@@ -87,7 +90,7 @@ pub struct ProviderChoice {
 }
 
 /// Every provider, by type, then by name.
-#[server(prefix = "/_ui", endpoint = "integrations/providers", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/providers", protocol = ByJson)]
 pub async fn list_providers() -> Result<Vec<ProviderChoice>, CallError> {
     let (engine, _) = ssr::caller()?;
     let choice = |provider: &Provider| ProviderChoice {
@@ -111,7 +114,7 @@ pub struct ProviderScreen {
 }
 
 /// One provider.
-#[server(prefix = "/_ui", endpoint = "integrations/provider", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/provider", protocol = ByJson)]
 pub async fn show_provider(id: String) -> Result<ProviderScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let provider = engine.provider(&id)?;
@@ -133,7 +136,7 @@ pub struct IntegrationScreen {
 }
 
 /// One integration.
-#[server(prefix = "/_ui", endpoint = "integrations/show", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/show", protocol = ByJson)]
 pub async fn show_integration(id: String) -> Result<IntegrationScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let integration = engine.integration(&actor, ssr::id(&id, "Integration")?).await?;
@@ -148,7 +151,7 @@ pub async fn show_integration(id: String) -> Result<IntegrationScreen, CallError
 }
 
 /// What an integration can depend on: all others, by name.
-#[server(prefix = "/_ui", endpoint = "integrations/others", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/others", protocol = ByJson)]
 pub async fn list_others(id: String) -> Result<Vec<(IntegrationId, String)>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let own: IntegrationId = ssr::id(&id, "Integration")?;
@@ -158,7 +161,7 @@ pub async fn list_others(id: String) -> Result<Vec<(IntegrationId, String)>, Cal
 }
 
 /// All integrations with their names.
-#[server(prefix = "/_ui", endpoint = "integrations/names", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/names", protocol = ByJson)]
 pub async fn integration_names() -> Result<Vec<(IntegrationId, String)>, CallError> {
     let (engine, actor) = ssr::caller()?;
     named(&engine, &actor).await
@@ -170,14 +173,14 @@ async fn named(engine: &engine::Engine, actor: &engine::Actor) -> Result<Vec<(In
 }
 
 /// All about its health.
-#[server(prefix = "/_ui", endpoint = "integrations/health", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/health", protocol = ByJson)]
 pub async fn show_health(id: String) -> Result<HealthReport, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.health_report(&actor, ssr::id(&id, "Integration")?).await?)
 }
 
 /// Entries of logs, newest first; with a range, those since it began.
-#[server(prefix = "/_ui", endpoint = "integrations/logs", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/logs", protocol = ByJson)]
 pub async fn list_logs_in(query: LogQuery, range: Option<TimeRange>) -> Result<Page<LogEntry>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let from = range.map(|range| range.before(engine.now()));
@@ -296,7 +299,7 @@ impl IntegrationForm {
 
 /// Stores the form; with `then` = `test` a test follows, with `connect` the consent of an account. With `then` = `try` nothing
 /// is stored, only tested.
-#[server(prefix = "/_ui", endpoint = "integrations/save", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/save", protocol = ByForm)]
 pub async fn save_integration(
     form: IntegrationForm,
     #[server(default)] then: String,
@@ -349,7 +352,7 @@ pub enum Verb {
 }
 
 /// Does it. What a test found is answered.
-#[server(prefix = "/_ui", endpoint = "integrations/act", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/act", protocol = ByForm)]
 pub async fn act_on_integration(id: String, verb: Verb) -> Result<Option<CheckResult>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let one = ssr::id(&id, "Integration")?;
@@ -369,7 +372,7 @@ pub async fn act_on_integration(id: String, verb: Verb) -> Result<Option<CheckRe
 }
 
 /// Checks every active integration.
-#[server(prefix = "/_ui", endpoint = "integrations/check-all", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/check-all", protocol = ByForm)]
 pub async fn check_all() -> Result<CheckRound, CallError> {
     let (engine, actor) = ssr::caller()?;
     let round = engine.check_all_integrations(&actor).await?;
@@ -378,7 +381,7 @@ pub async fn check_all() -> Result<CheckRound, CallError> {
 }
 
 /// Ends that.
-#[server(prefix = "/_ui", endpoint = "integrations/cancel-check", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/cancel-check", protocol = ByForm)]
 pub async fn cancel_check() -> Result<CheckRound, CallError> {
     let (engine, actor) = ssr::caller()?;
     let round = engine.cancel_check_round(&actor).await?;
@@ -387,7 +390,7 @@ pub async fn cancel_check() -> Result<CheckRound, CallError> {
 }
 
 /// Deletes an integration.
-#[server(prefix = "/_ui", endpoint = "integrations/delete", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/delete", protocol = ByForm)]
 pub async fn delete_integration(id: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.delete_integration(&actor, ssr::id(&id, "Integration")?).await?;
@@ -396,7 +399,7 @@ pub async fn delete_integration(id: String) -> Result<(), CallError> {
 }
 
 /// Sends a test e-mail.
-#[server(prefix = "/_ui", endpoint = "integrations/test-email", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/test-email", protocol = ByForm)]
 pub async fn send_test_email(id: String, to: String) -> Result<CheckResult, CallError> {
     let (engine, actor) = ssr::caller()?;
     let sent = engine.send_test_email(&actor, ssr::id(&id, "Integration")?, &to).await?;
@@ -405,7 +408,7 @@ pub async fn send_test_email(id: String, to: String) -> Result<CheckResult, Call
 }
 
 /// Looks at one thing that may be wrong.
-#[server(prefix = "/_ui", endpoint = "integrations/diagnose", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/diagnose", protocol = ByForm)]
 pub async fn diagnose(id: String, check: DiagnosisKind) -> Result<Diagnosis, CallError> {
     let (engine, actor) = ssr::caller()?;
     let found = engine.diagnose(&actor, ssr::id(&id, "Integration")?, check).await?;
@@ -414,7 +417,7 @@ pub async fn diagnose(id: String, check: DiagnosisKind) -> Result<Diagnosis, Cal
 }
 
 /// Changes the emergency procedure: a step a line; `done` holds the numbers of those that are done.
-#[server(prefix = "/_ui", endpoint = "integrations/runbook", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/runbook", protocol = ByForm)]
 pub async fn save_runbook(
     id: String,
     steps: String,
@@ -435,21 +438,21 @@ pub async fn save_runbook(
 }
 
 /// Shows a stored secret to whoever gives their password again.
-#[server(prefix = "/_ui", endpoint = "integrations/reveal", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/reveal", protocol = ByForm)]
 pub async fn reveal_secret(id: String, name: String, password: String) -> Result<String, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.reveal_integration_secret(&actor, ssr::id(&id, "Integration")?, &name, &password).await?)
 }
 
 /// Makes a new secret where it is ours to make.
-#[server(prefix = "/_ui", endpoint = "integrations/regenerate", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/regenerate", protocol = ByForm)]
 pub async fn regenerate_secret(id: String, name: String) -> Result<String, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.regenerate_secret(&actor, ssr::id(&id, "Integration")?, &name).await?)
 }
 
 /// Empties a log. [`CONFIRMATION`] must be typed.
-#[server(prefix = "/_ui", endpoint = "integrations/clear-log", output = Json)]
+#[server(prefix = "/_ui", endpoint = "integrations/clear-log", protocol = ByForm)]
 pub async fn clear_log(id: String, #[server(default)] confirm: String) -> Result<u64, CallError> {
     let (engine, actor) = ssr::caller()?;
     if confirm.trim() != CONFIRMATION {

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// What is typed to clear many dead letters.
 pub const CONFIRMATION: &str = "clear";
@@ -58,7 +61,7 @@ impl Bulk {
 }
 
 /// How many deliveries it would be done to now.
-#[server(prefix = "/_ui", endpoint = "jobs/count", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "jobs/count", protocol = ByJson)]
 pub async fn count_bulk(bulk: Bulk) -> Result<i64, CallError> {
     let (engine, actor) = ssr::caller()?;
     if bulk.kind != JobKind::ReplayFailed {
@@ -71,7 +74,7 @@ pub async fn count_bulk(bulk: Bulk) -> Result<i64, CallError> {
 }
 
 /// Starts it. Clearing many needs [`CONFIRMATION`] typed.
-#[server(prefix = "/_ui", endpoint = "jobs/start", output = Json)]
+#[server(prefix = "/_ui", endpoint = "jobs/start", protocol = ByForm)]
 pub async fn start_bulk(bulk: Bulk, #[server(default)] confirm: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     match bulk.kind {
@@ -88,14 +91,14 @@ pub async fn start_bulk(bulk: Bulk, #[server(default)] confirm: String) -> Resul
 }
 
 /// The last jobs, newest first.
-#[server(prefix = "/_ui", endpoint = "jobs/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "jobs/list", protocol = ByJson)]
 pub async fn list_jobs(cursor: Option<String>) -> Result<Page<Job>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.jobs(&actor, cursor, Some(25)).await?)
 }
 
 /// Stops a job.
-#[server(prefix = "/_ui", endpoint = "jobs/cancel", output = Json)]
+#[server(prefix = "/_ui", endpoint = "jobs/cancel", protocol = ByForm)]
 pub async fn cancel_job(id: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.cancel_job(&actor, ssr::id(&id, "Job")?).await?;

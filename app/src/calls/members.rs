@@ -5,17 +5,20 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// All members.
-#[server(prefix = "/_ui", endpoint = "members/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "members/list", protocol = ByJson)]
 pub async fn list_members() -> Result<Vec<Member>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.members(&actor).await?)
 }
 
 /// Adds a member.
-#[server(prefix = "/_ui", endpoint = "members/create", output = Json)]
+#[server(prefix = "/_ui", endpoint = "members/create", protocol = ByForm)]
 pub async fn add_member(name: String, email: String, role: domain::Role, password: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     let draft = domain::api::MemberDraft { name: name.clone(), email: email.clone(), role, password };

@@ -1,12 +1,18 @@
 //! The first screen.
 
-use domain::api::{Alert, DeadLetterCount, FailingWebhook, IntegrationSummary, Overview};
+use domain::{
+    WebhookId,
+    api::{Alert, DeadLetterCount, FailingWebhook, IntegrationSummary, Overview},
+};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// What the first screen shows.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,10 +27,21 @@ pub struct FirstScreen {
     pub integrations: IntegrationSummary,
     /// Open alerts about integrations.
     pub alerts: Vec<Alert>,
+    /// The way to the first delivery, while deliveries are not ordinary yet.
+    pub first_run: Option<FirstRun>,
+}
+
+/// What the first steps need.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FirstRun {
+    /// The webhook that is tested: the oldest.
+    pub webhook_id: Option<WebhookId>,
+    /// Where the Inspector receives.
+    pub inspector: String,
 }
 
 /// What the first screen shows.
-#[server(prefix = "/_ui", endpoint = "overview/show", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "overview/show", protocol = ByJson)]
 pub async fn show_overview() -> Result<FirstScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let figures = engine.overview(&actor).await?;
@@ -34,11 +51,20 @@ pub async fn show_overview() -> Result<FirstScreen, CallError> {
     let integrations = engine.integration_summary(&actor).await?;
     let open = engine.alerts(&actor, domain::api::AlertQuery::default()).await?.data;
     let alerts = open.into_iter().filter(|alert| alert.subject.starts_with("int_")).collect();
-    Ok(FirstScreen { figures, failing, dead_letters, integrations, alerts })
+    let (is_untried, is_tried_once) = (!figures.has_delivered, figures.last_24h.tries() == 1);
+    let mut first_run = None;
+    if is_untried || is_tried_once {
+        let webhooks = engine.webhooks(&actor, None, None).await?.data;
+        if is_untried || webhooks.len() <= 1 {
+            let webhook_id = webhooks.last().map(|webhook| webhook.id);
+            first_run = Some(FirstRun { webhook_id, inspector: engine.inspector_url(&actor).await? });
+        }
+    }
+    Ok(FirstScreen { figures, failing, dead_letters, integrations, alerts, first_run })
 }
 
 /// First step of the first run: a webhook that sends everything to the Inspector.
-#[server(prefix = "/_ui", endpoint = "overview/first-webhook", output = Json)]
+#[server(prefix = "/_ui", endpoint = "overview/first-webhook", protocol = ByForm)]
 pub async fn create_first_webhook() -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     let url = engine.inspector_url(&actor).await?;
@@ -52,7 +78,7 @@ pub async fn create_first_webhook() -> Result<(), CallError> {
 }
 
 /// Second step: a test through that webhook.
-#[server(prefix = "/_ui", endpoint = "overview/first-test", output = Json)]
+#[server(prefix = "/_ui", endpoint = "overview/first-test", protocol = ByForm)]
 pub async fn send_first_test(id: String, #[server(default)] event: Option<String>) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.test_webhook(&actor, ssr::id(&id, "Webhook")?, domain::api::Test { event, data: None }).await?;

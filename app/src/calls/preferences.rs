@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 
 use leptos::prelude::*;
 
-use crate::{codec::Json, error::CallError, preferences::Preferences};
+use crate::{codec::ByForm, error::CallError, preferences::Preferences};
 
 /// Keeps the choices. What is not given stays as it is.
-#[server(prefix = "/_ui", endpoint = "preferences/save", output = Json)]
+#[server(prefix = "/_ui", endpoint = "preferences/save", protocol = ByForm)]
 pub async fn save_preferences(
     #[server(default)] theme: Option<String>,
     #[server(default)] density: Option<String>,
@@ -20,7 +20,7 @@ pub async fn save_preferences(
 }
 
 /// Keeps a person's own keys: for each thing that has one, by our key for it. Empty: ours.
-#[server(prefix = "/_ui", endpoint = "preferences/keys", output = Json)]
+#[server(prefix = "/_ui", endpoint = "preferences/keys", protocol = ByForm)]
 pub async fn save_keys(#[server(default)] own: BTreeMap<String, String>) -> Result<Preferences, CallError> {
     let keymap = crate::keymap::Keymap::chosen(&own).map_err(domain::api::ApiError::from)?;
     let preferences = Preferences { keymap, ..Preferences::current() };

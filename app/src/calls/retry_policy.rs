@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::retry_form::RetryForm;
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// The policy, and what its screen says beside it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -21,7 +24,7 @@ pub struct RetrySettings {
 }
 
 /// The policy as it is stored.
-#[server(prefix = "/_ui", endpoint = "retry-policy/show", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "retry-policy/show", protocol = ByJson)]
 pub async fn show_retry_policy() -> Result<RetrySettings, CallError> {
     let (engine, actor) = ssr::caller()?;
     let policy = engine.retry_policy(&actor).await?;
@@ -30,7 +33,7 @@ pub async fn show_retry_policy() -> Result<RetrySettings, CallError> {
 }
 
 /// Changes the policy.
-#[server(prefix = "/_ui", endpoint = "retry-policy/save", output = Json)]
+#[server(prefix = "/_ui", endpoint = "retry-policy/save", protocol = ByForm)]
 pub async fn save_retry_policy(policy: RetryForm) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     let typed = serde_json::to_string(&policy).unwrap_or_default();

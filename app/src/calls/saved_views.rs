@@ -5,17 +5,20 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// The views of all lists.
-#[server(prefix = "/_ui", endpoint = "views/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "views/list", protocol = ByJson)]
 pub async fn saved_views() -> Result<Vec<SavedView>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.saved_views(&actor).await?)
 }
 
 /// Keeps the filters of a list under a name.
-#[server(prefix = "/_ui", endpoint = "views/save", output = Json)]
+#[server(prefix = "/_ui", endpoint = "views/save", protocol = ByForm)]
 pub async fn save_view(
     list: String,
     #[server(default)] name: String,
@@ -26,7 +29,7 @@ pub async fn save_view(
 }
 
 /// Forgets a view.
-#[server(prefix = "/_ui", endpoint = "views/forget", output = Json)]
+#[server(prefix = "/_ui", endpoint = "views/forget", protocol = ByForm)]
 pub async fn forget_view(list: String, name: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.forget_view(&actor, list, name).await?)

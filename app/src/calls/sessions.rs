@@ -4,10 +4,10 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{codec::ByForm, error::CallError};
 
 /// Begins a session and goes on to `next`.
-#[server(prefix = "/_ui", endpoint = "sessions/sign-in", output = Json)]
+#[server(prefix = "/_ui", endpoint = "sessions/sign-in", protocol = ByForm)]
 pub async fn sign_in(email: String, password: String, #[server(default)] next: String) -> Result<(), CallError> {
     let visitor = ssr::visitor()?;
     let session = ssr::engine()?.sign_in(&email, &password, &visitor.origin).await;
@@ -19,7 +19,7 @@ pub async fn sign_in(email: String, password: String, #[server(default)] next: S
 }
 
 /// Ends the session.
-#[server(prefix = "/_ui", endpoint = "sessions/sign-out", output = Json)]
+#[server(prefix = "/_ui", endpoint = "sessions/sign-out", protocol = ByForm)]
 pub async fn sign_out() -> Result<(), CallError> {
     if let ssr::Visitor { session_token: Some(token), secure_cookies, .. } = ssr::visitor()? {
         ssr::engine()?.sign_out(&token).await?;

@@ -4,10 +4,10 @@ use leptos::prelude::*;
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{codec::ByForm, error::CallError};
 
 /// Creates the organization and signs its owner in.
-#[server(prefix = "/_ui", endpoint = "setup/create", output = Json)]
+#[server(prefix = "/_ui", endpoint = "setup/create", protocol = ByForm)]
 pub async fn create_organization(
     token: String,
     organization: String,

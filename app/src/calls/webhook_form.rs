@@ -165,7 +165,7 @@ impl WebhookForm {
 
     /// What was typed before an error, if anything was, for the same webhook as it is stored now.
     pub fn or_typed(self, typed: Option<String>) -> Self {
-        match typed.and_then(|text| serde_json::from_str::<Self>(&text).ok()) {
+        match typed.and_then(|text| crate::objects::from_str::<Self>(&text).ok()) {
             Some(typed) => Self { id: self.id, version: self.version, ..typed },
             None => self,
         }

@@ -1,19 +1,46 @@
 //! Webhooks: their settings, state, secret, and tests.
 
-use domain::api::{DayTries, Page, RotatedSecret, SignatureFinding, Webhook};
+use domain::{
+    RetryPolicy,
+    api::{DayTries, Page, RotatedSecret, SignatureFinding, Source, Webhook},
+};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use super::webhook_form::WebhookForm;
 #[cfg(feature = "ssr")]
+use super::{event_types::event_choices, retry_policy::show_retry_policy, sources::list_sources};
+#[cfg(feature = "ssr")]
 use crate::ssr;
-use crate::{codec::Json, error::CallError};
+use crate::{
+    calls::event_types::EventChoice,
+    codec::{ByForm, ByJson},
+    error::CallError,
+};
 
 /// Webhooks, newest first.
-#[server(prefix = "/_ui", endpoint = "webhooks/list", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/list", protocol = ByJson)]
 pub async fn list_webhooks(cursor: Option<String>) -> Result<Page<Webhook>, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.webhooks(&actor, cursor, Some(100)).await?)
+}
+
+/// What the form of a webhook offers to choose from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct FormChoices {
+    /// The catalogue of events.
+    pub events: Vec<EventChoice>,
+    /// What it can be limited to.
+    pub sources: Vec<Source>,
+    /// The policy of webhooks that have none of their own.
+    pub retry_policy: RetryPolicy,
+}
+
+/// Asks for it.
+#[server(prefix = "/_ui", endpoint = "webhooks/choices", protocol = ByJson)]
+pub async fn list_form_choices() -> Result<FormChoices, CallError> {
+    let (events, sources) = (event_choices().await?, list_sources().await?);
+    Ok(FormChoices { events, sources, retry_policy: show_retry_policy().await?.policy })
 }
 
 /// A webhook in the list.
@@ -26,7 +53,7 @@ pub struct WebhookRow {
 }
 
 /// Webhooks with their last 30 days, newest first.
-#[server(prefix = "/_ui", endpoint = "webhooks/rows", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/rows", protocol = ByJson)]
 pub async fn list_webhook_rows() -> Result<Page<WebhookRow>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let Page { data, next_cursor } = engine.webhooks(&actor, None, Some(100)).await?;
@@ -36,14 +63,14 @@ pub async fn list_webhook_rows() -> Result<Page<WebhookRow>, CallError> {
 }
 
 /// One webhook.
-#[server(prefix = "/_ui", endpoint = "webhooks/show", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/show", protocol = ByJson)]
 pub async fn show_webhook(id: String) -> Result<Webhook, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.webhook(&actor, ssr::id(&id, "Webhook")?).await?)
 }
 
 /// Creates or changes a webhook; with `then` = `test` a test follows.
-#[server(prefix = "/_ui", endpoint = "webhooks/save", output = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/save", protocol = ByForm)]
 pub async fn save_webhook(form: WebhookForm, #[server(default)] then: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     let saved = store(&engine, &actor, &form)
@@ -76,7 +103,7 @@ async fn store(engine: &engine::Engine, actor: &engine::Actor, form: &WebhookFor
 }
 
 /// Switches delivery on or off.
-#[server(prefix = "/_ui", endpoint = "webhooks/state", output = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/state", protocol = ByForm)]
 pub async fn set_webhook_state(id: String, state: domain::WebhookState) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.set_webhook_state(&actor, ssr::id(&id, "Webhook")?, state).await?;
@@ -84,7 +111,7 @@ pub async fn set_webhook_state(id: String, state: domain::WebhookState) -> Resul
 }
 
 /// Deletes a webhook.
-#[server(prefix = "/_ui", endpoint = "webhooks/delete", output = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/delete", protocol = ByForm)]
 pub async fn delete_webhook(id: String) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.delete_webhook(&actor, ssr::id(&id, "Webhook")?).await?;
@@ -93,7 +120,7 @@ pub async fn delete_webhook(id: String) -> Result<(), CallError> {
 }
 
 /// Makes a new secret; the old one keeps signing for `overlap_hours`. The webhook's name is typed to confirm.
-#[server(prefix = "/_ui", endpoint = "webhooks/rotate-secret", output = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/rotate-secret", protocol = ByForm)]
 pub async fn rotate_secret(
     id: String,
     #[server(default)] overlap_hours: Option<u32>,
@@ -111,14 +138,14 @@ pub async fn rotate_secret(
 }
 
 /// Shows the secret. Who looked is in the audit log.
-#[server(prefix = "/_ui", endpoint = "webhooks/reveal-secret", input = Json, output = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/reveal-secret", protocol = ByJson)]
 pub async fn reveal_secret(id: String) -> Result<RotatedSecret, CallError> {
     let (engine, actor) = ssr::caller()?;
     Ok(engine.reveal_secret(&actor, ssr::id(&id, "Webhook")?).await?)
 }
 
 /// Says why the signature of a request verifies or does not; without a secret, with those of the webhook.
-#[server(prefix = "/_ui", endpoint = "webhooks/explain-signature", output = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/explain-signature", protocol = ByForm)]
 pub async fn explain_signature(
     id: String,
     headers: String,
@@ -149,7 +176,7 @@ pub async fn explain_signature(
 }
 
 /// Sends a test and waits for its answer. `data` is JSON; empty, or still the sample of `sample_of`, it is the sample of `event`.
-#[server(prefix = "/_ui", endpoint = "webhooks/test", output = Json)]
+#[server(prefix = "/_ui", endpoint = "webhooks/test", protocol = ByForm)]
 pub async fn test_webhook(
     id: String,
     event: String,

@@ -9,7 +9,10 @@ use super::{
     status::count,
     toast::Toasts,
 };
-use crate::calls::jobs::{Bulk, CONFIRMATION, StartBulk, count_bulk};
+use crate::{
+    action::{ActionForm, ServerAction},
+    calls::jobs::{Bulk, CONFIRMATION, StartBulk, count_bulk},
+};
 
 /// What a page makes once for each of its buttons.
 #[derive(Clone, Copy)]
@@ -24,11 +27,9 @@ impl BulkAction {
     pub fn new() -> Self {
         let toasts: Toasts = expect_context();
         let (start, open) = (ServerAction::<StartBulk>::new(), RwSignal::new(false));
-        Effect::new(move |_| {
-            if let Some(Ok(())) = start.value().get() {
-                open.set(false);
-                toasts.say_with_link("Started.", "/jobs".to_owned(), "Watch it");
-            }
+        start.on_success(move |()| {
+            open.set(false);
+            toasts.say_with_link("Started.", "/jobs".to_owned(), "Watch it");
         });
         Self { start, open }
     }

@@ -13,7 +13,13 @@ use super::{
     status::{delivery_outcome, delivery_status},
     toast::Toasts,
 };
-use crate::{calls::deliveries::ReplayDelivery, live::Live, session::may, time::Time};
+use crate::{
+    action::{ActionForm, ServerAction},
+    calls::deliveries::ReplayDelivery,
+    live::Live,
+    session::may,
+    time::Time,
+};
 
 /// Most new rows that wait; older ones are on the next page anyway.
 const MOST_WAITING: usize = 200;
@@ -57,8 +63,8 @@ pub fn DeliveryTable(
     if arrival != Arrival::Ignored {
         let live: Live = expect_context();
         live.on_event(move |event| {
-            if let Some(delivery) = &event.delivery {
-                arrive(delivery, &query, arrival, live_rows);
+            if let Some(delivery) = event.delivery() {
+                arrive(&delivery, &query, arrival, live_rows);
             }
         });
     }
@@ -191,10 +197,8 @@ fn live_bar(LiveRows { shown, waiting, missed, paused }: LiveRows) -> AnyView {
 /// Says where the new delivery of a replay is.
 fn report_replay(replay: ServerAction<ReplayDelivery>) {
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(delivery)) = replay.value().get() {
-            toasts.say_with_link("Replayed.", format!("/deliveries/{}", delivery.id), "View the new delivery");
-        }
+    replay.on_success(move |delivery| {
+        toasts.say_with_link("Replayed.", format!("/deliveries/{}", delivery.id), "View the new delivery");
     });
 }
 

@@ -2,10 +2,10 @@
 //! are off, because its words are not ours.
 
 use domain::{Problems, api::ApiError};
-use leptos::{html, prelude::*, server_fn::ServerFn};
+use leptos::{html, prelude::*};
 
 use super::icon::icon;
-use crate::error::CallError;
+use crate::action::ServerAction;
 
 /// Why a form was refused, by the browser's check or by the server.
 #[derive(Clone, Copy)]
@@ -17,14 +17,8 @@ pub struct Refusal {
 
 impl Refusal {
     /// The refusals of an action, also of one that was posted without JavaScript.
-    pub fn of<S>(action: ServerAction<S>) -> Self
-    where
-        S: ServerFn<Error = CallError> + Clone + Send + Sync + 'static,
-        S::Output: Clone + Send + Sync + 'static,
-    {
-        let value = action.value();
-        let answered = move || value.with(|value| value.as_ref()?.as_ref().err().map(|error| error.0.clone()));
-        Self { checked: RwSignal::new(None), answered: Signal::derive(answered) }
+    pub fn of<S: 'static>(action: ServerAction<S>) -> Self {
+        Self { checked: RwSignal::new(None), answered: action.refusal() }
     }
 
     /// Notes what the browser's check found; whether it found anything.
@@ -51,13 +45,9 @@ impl Refusal {
 }
 
 /// Empties a form when its action succeeded, and closes what it was opened in: for forms that stay on the page.
-pub fn empty_after<S>(form: NodeRef<html::Form>, action: ServerAction<S>)
-where
-    S: ServerFn<Error = CallError> + Clone + Send + Sync + 'static,
-    S::Output: Clone + Send + Sync + 'static,
-{
-    Effect::new(move |_| {
-        if let (Some(Ok(_)), Some(form)) = (&*action.value().read(), form.get()) {
+pub fn empty_after<S: 'static>(form: NodeRef<html::Form>, action: ServerAction<S>) {
+    action.after_success(move || {
+        if let Some(form) = form.get() {
             form.reset();
             if let Ok(Some(opened)) = form.closest("details.confirm") {
                 _ = opened.remove_attribute("open");

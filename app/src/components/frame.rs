@@ -7,8 +7,10 @@ use leptos_router::hooks::use_location;
 use wasm_bindgen::JsCast;
 use web_sys::{Notification, NotificationPermission};
 
-use super::{icon::icon, loaded::Answer, palette::Palette, shortcuts::ShortcutList, status::count};
+use super::{icon::icon, overlays::overlays_code, status::count, toast::Toasts};
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::{Answer, Content},
     calls::{alerts::open_alerts, dead_letters::dead_letter_total, preferences::SavePreferences, sessions::SignOut},
     keyboard::{self, GROUPS, Overlays, Place},
     live::{Connection, Live},
@@ -27,10 +29,10 @@ pub fn Frame(
     let live: Live = expect_context();
     live.connect();
     let path = use_location().pathname;
-    let deaths = live.ticks(|event| event.moves_dead_letters() || event.dead_letter().is_some());
-    let dead_letters = Resource::new(move || (deaths.get(), live.missed.get()), |_| dead_letter_total());
+    let deaths = live.ticks(|event| event.moves_dead_letters() || event.is_dead_letter());
+    let dead_letters = Answer::new(move || (deaths.get(), live.missed.get()), |_| dead_letter_total());
     let rung = live.ticks(|event| event.is_of("alerts"));
-    let alerts = Resource::new(move || (rung.get(), live.missed.get()), |_| open_alerts());
+    let alerts = Answer::new(move || (rung.get(), live.missed.get()), |_| open_alerts());
     notify_of_more(alerts);
     // On a small screen the drawer has done its work when a page was chosen.
     Effect::new(move |_| {
@@ -87,10 +89,28 @@ pub fn Frame(
             {connection(live)}
             {person(session, overlays)}
         </aside>
-        <Palette open=overlays.palette />
-        <ShortcutList overlays />
+        {dialogs(overlays)}
     }
     .into_any()
+}
+
+/// What keys open. Its code is fetched when the first of it is opened, unless it is here by then.
+fn dialogs(overlays: Overlays) -> AnyView {
+    let toasts: Toasts = expect_context();
+    let is_wanted = Memo::new(move |was: Option<&bool>| {
+        let opened = overlays.palette.get() || overlays.help.get() || overlays.going.get();
+        opened || was.copied().unwrap_or_default()
+    });
+    let view = move || {
+        let code = async move {
+            overlays_code(overlays).await.unwrap_or_else(|_| {
+                toasts.say("This needs the server, which cannot be reached.");
+                ().into_any()
+            })
+        };
+        is_wanted.get().then(|| Suspend::new(code))
+    };
+    view.into_any()
 }
 
 fn logo() -> AnyView {
@@ -153,14 +173,13 @@ pub fn can_notify() -> bool {
 }
 
 /// How many wait for a person; nothing while there are none.
-fn waiting<T: Clone + Send + Sync + 'static>(id: &'static str, answer: Answer<T>, total: fn(T) -> i64) -> AnyView {
+fn waiting<T: Content>(id: &'static str, answer: Answer<T>, total: fn(T) -> i64) -> AnyView {
+    let shown = answer.shown(move |answer| {
+        answer.ok().map(total).filter(|total| *total > 0).map(|total| total.to_string()).into_any()
+    });
     view! {
         <span class="nav-count num" id=id>
-            <Transition>
-                {move || Suspend::new(async move {
-                    answer.await.ok().map(total).filter(|total| *total > 0).map(|total| total.to_string())
-                })}
-            </Transition>
+            <Transition>{shown}</Transition>
         </span>
     }
     .into_any()
@@ -224,10 +243,8 @@ fn person(session: Session, overlays: Overlays) -> AnyView {
 
 /// Shows saved preferences as soon as the server has them.
 pub fn apply_saved(save: ServerAction<SavePreferences>) {
-    Effect::new(move |_| {
-        if let Some(Ok(preferences)) = &*save.value().read() {
-            preferences.apply();
-        }
+    save.on_success(move |preferences| {
+        preferences.apply();
     });
 }
 
@@ -236,7 +253,7 @@ fn theme_form() -> AnyView {
     apply_saved(save);
     let now = Preferences::current().theme;
     let theme = Memo::new(move |_| {
-        let saved = save.value().read().as_ref().and_then(|saved| Some(saved.as_ref().ok()?.theme.clone()));
+        let saved = save.answer().and_then(|saved| Some(saved.ok()?.theme));
         saved.unwrap_or_else(|| now.clone()).unwrap_or_else(|| "system".to_owned())
     });
     let choices = [("system", "System", "monitor"), ("light", "Light", "sun"), ("dark", "Dark", "moon")];

@@ -3,44 +3,33 @@
 use leptos::prelude::*;
 
 use super::problem::problem;
-use crate::error::CallError;
-
-/// What a page asked the server for.
-pub type Answer<T> = Resource<Result<T, CallError>>;
+use crate::{
+    answer::{Answer, Content},
+    error::CallError,
+};
 
 /// Shows `answer` as soon as it is there.
-pub fn loaded<T, V>(answer: Answer<T>, show: impl Fn(T) -> V + Clone + Send + Sync + 'static) -> AnyView
-where
-    T: Clone + Send + Sync + 'static,
-    V: IntoView + 'static,
-{
+pub fn loaded<T: Content, V: IntoView + 'static>(
+    answer: Answer<T>,
+    show: impl Fn(T) -> V + Send + Sync + 'static,
+) -> AnyView {
     loaded_or(answer, show, problem)
 }
 
 /// Shows `answer` as soon as it is there, or `refused` if there is none.
-pub fn loaded_or<T, V>(
+pub fn loaded_or<T: Content, V: IntoView + 'static>(
     answer: Answer<T>,
-    show: impl Fn(T) -> V + Clone + Send + Sync + 'static,
+    show: impl Fn(T) -> V + Send + Sync + 'static,
     refused: fn(&CallError) -> AnyView,
-) -> AnyView
-where
-    T: Clone + Send + Sync + 'static,
-    V: IntoView + 'static,
-{
-    view! {
-        <Transition fallback=skeleton>
-            {move || {
-                let show = show.clone();
-                Suspend::new(async move {
-                    match answer.await {
-                        Ok(value) => show(value).into_any(),
-                        Err(error) => refused(&error),
-                    }
-                })
-            }}
-        </Transition>
-    }
-    .into_any()
+) -> AnyView {
+    waiting(answer.shown(move |answer| match answer {
+        Ok(value) => show(value).into_any(),
+        Err(error) => refused(&error),
+    }))
+}
+
+fn waiting(content: AnyView) -> AnyView {
+    view! { <Transition fallback=skeleton>{content}</Transition> }.into_any()
 }
 
 fn skeleton() -> AnyView {

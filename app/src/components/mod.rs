@@ -12,6 +12,7 @@ pub mod frame;
 pub mod heading;
 pub mod icon;
 pub mod loaded;
+pub mod overlays;
 pub mod pager;
 pub mod palette;
 pub mod problem;

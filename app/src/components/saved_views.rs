@@ -8,12 +8,16 @@ use super::{
     filters::Filters,
     icon::icon,
 };
-use crate::calls::saved_views::{ForgetView, SaveView, saved_views};
+use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
+    calls::saved_views::{ForgetView, SaveView, saved_views},
+};
 
 /// The views of the list at `list`, of which `filters` are on.
 pub fn views(list: &'static str, filters: Memo<Filters>) -> AnyView {
     let (save, forget) = (ServerAction::<SaveView>::new(), ServerAction::<ForgetView>::new());
-    let kept = Resource::new(move || (save.version().get(), forget.version().get()), |_| saved_views());
+    let kept = Answer::new(move || (save.version().get(), forget.version().get()), |_| saved_views());
     let (node, refusal) = (NodeRef::new(), Refusal::of(save));
     empty_after(node, save);
     let query = Memo::new(move |_| filters.read().path().split_once('?').map(|(_, query)| query.to_owned()));

@@ -8,6 +8,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::alerts::{ActOnAlert, SaveAlertSettings, list_alerts, show_alert_settings},
     components::{
         field::{FieldError, FormProblem, Refusal, TextField},
@@ -45,13 +47,11 @@ pub fn Alerts() -> AnyView {
     let act = ServerAction::<ActOnAlert>::new();
     let save = ServerAction::<SaveAlertSettings>::new();
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(())) = save.value().get() {
-            toasts.say("Saved");
-        }
+    save.on_success(move |()| {
+        toasts.say("Saved");
     });
     let ticks = live.ticks(|event| event.is_of("alerts"));
-    let alerts = Resource::new(
+    let alerts = Answer::new(
         move || {
             let fresh = (ticks.get(), act.version().get(), live.missed.get());
             (shown.get(), cursor(), fresh)
@@ -61,7 +61,7 @@ pub fn Alerts() -> AnyView {
             list_alerts(AlertQuery { state, limit: Some(50), cursor, ..AlertQuery::default() }).await
         },
     );
-    let settings = Resource::new(|| (), |()| show_alert_settings());
+    let settings = Answer::new(|| (), |()| show_alert_settings());
     let tab = move |it: View, href: &'static str, title: &'static str| {
         view! {
             <a href=href aria-current=move || (shown.get() == it).then_some("page") data-noscroll="">

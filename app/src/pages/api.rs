@@ -9,6 +9,8 @@ use leptos_router::hooks::use_query_map;
 
 use crate::{
     CallError,
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::{
         api_keys::{CreateApiKey, RevokeApiKey, list_api_keys},
         sources::list_sources,
@@ -30,11 +32,11 @@ use crate::{
 pub fn Api() -> AnyView {
     let create = ServerAction::<CreateApiKey>::new();
     let revoke = ServerAction::<RevokeApiKey>::new();
-    let keys = Resource::new(
+    let keys = Answer::new(
         move || (create.version().get(), revoke.version().get()),
         |_| async { if may(Permission::ManageApiKeys) { list_api_keys().await } else { Ok(Vec::new()) } },
     );
-    let sources = Resource::new(|| (), |()| list_sources());
+    let sources = Answer::new(|| (), |()| list_sources());
     view! {
         <div class="page">
             <div class="page-head">
@@ -67,10 +69,9 @@ pub fn Api() -> AnyView {
 
 /// The key that was just made.
 fn created_key(create: ServerAction<CreateApiKey>) -> AnyView {
-    let value = create.value();
     view! {
         <div role="status">
-            {move || match value.get() {
+            {move || match create.answer() {
                 Some(Ok(CreatedApiKey { api_key, key })) => {
                     Some(
                         view! {

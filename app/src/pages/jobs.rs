@@ -9,6 +9,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::{
         jobs::{CancelJob, list_jobs},
         webhooks::list_webhooks,
@@ -33,7 +35,7 @@ pub fn Jobs() -> AnyView {
     let live: Live = expect_context();
     let cursor = move || query.with(|query| query.get("cursor"));
     let cancel = ServerAction::<CancelJob>::new();
-    let jobs = Resource::new(
+    let jobs = Answer::new(
         move || (cursor(), cancel.version().get(), live.missed.get()),
         |(cursor, ..)| async {
             let names = list_webhooks(None).await?.data;
@@ -63,12 +65,12 @@ fn list(page: Page<Job>, names: Names, is_later_page: bool, cancel: ServerAction
     let jobs = RwSignal::new(data);
     let live: Live = expect_context();
     live.on_event(move |event| {
-        let Some(job) = &event.job else { return };
+        let Some(job) = event.job() else { return };
         let position = jobs.read_untracked().iter().position(|known| known.id == job.id);
         match position {
-            Some(position) => jobs.update(|jobs| jobs[position] = job.clone()),
+            Some(position) => jobs.update(|jobs| jobs[position] = job),
             None if is_later_page => {}
-            None => jobs.update(|jobs| jobs.insert(0, job.clone())),
+            None => jobs.update(|jobs| jobs.insert(0, job)),
         }
     });
     let names = StoredValue::new(names);

@@ -3,6 +3,8 @@
 //!
 //! What several pages need is put together into few files (`xtask/src/packs.rs`), so each page can be a download of its own.
 
+use std::pin::Pin;
+
 use leptos::{LazyViewError, prelude::*};
 use leptos_router::{ChooseView, hooks::use_location};
 
@@ -32,7 +34,7 @@ use super::{
 use crate::components::heading::Heading;
 
 /// What a lazy function answers: the error is that its code could not be fetched.
-type Shown = Result<AnyView, LazyViewError>;
+pub type Shown = Result<AnyView, LazyViewError>;
 
 /// Makes the pages out of their components, each with the name of its code.
 macro_rules! pages {
@@ -52,10 +54,11 @@ macro_rules! pages {
 
         impl ChooseView for Page {
             async fn choose(self) -> AnyView {
-                let shown = match self {
-                    $(Self::$page => $code().await,)+
+                // Boxed: one future that holds all of them is many times the code.
+                let shown: Pin<Box<dyn Future<Output = Shown>>> = match self {
+                    $(Self::$page => Box::pin($code()),)+
                 };
-                shown.unwrap_or_else(|_| unfetched().into_any())
+                shown.await.unwrap_or_else(|_| unfetched())
             }
 
             async fn preload(&self) {}
@@ -118,34 +121,61 @@ pages! {
     Settings = settings,
 }
 
+/// Shows a part of a page that is a download of its own, as soon as it is here. Until then what was there before stays.
+pub fn lazily(part: impl Fn() -> Pin<Box<dyn Future<Output = Shown> + Send>> + Send + 'static) -> AnyView {
+    let view = move || {
+        let code = part();
+        Suspend::new(async move { code.await.unwrap_or_else(|_| why_unfetched()) })
+    };
+    view! { <Transition>{view}</Transition> }.into_any()
+}
+
 /// In place of a page whose code is gone since the server was upgraded, or cannot be reached.
-fn unfetched() -> impl IntoView {
-    let path = use_location().pathname.get_untracked();
+fn unfetched() -> AnyView {
     view! {
         <div class="page">
             <Heading text="This page could not be loaded" />
-            <p>"Signalbox may have been upgraded since you opened it, or it cannot be reached."</p>
-            <p>
-                <a class="link" href=path rel="external">
-                    "Reload"
-                </a>
-            </p>
+            {why_unfetched()}
         </div>
     }
+    .into_any()
 }
 
-/// Fetches the code of the page at this path; true once it is here. A page must be whole before it is woken: what runs while
+fn why_unfetched() -> AnyView {
+    let path = use_location().pathname.get_untracked();
+    view! {
+        <p>"Signalbox may have been upgraded since you opened it, or it cannot be reached."</p>
+        <p>
+            <a class="link" href=path rel="external">
+                "Reload"
+            </a>
+        </p>
+    }
+    .into_any()
+}
+
+/// Fetches the code of the page at this address; true once it is here. A page must be whole before it is woken: what runs while
 /// code is still on its way would find half of it.
 #[cfg(feature = "hydrate")]
-pub async fn fetch(path: &str) -> bool {
+pub async fn fetch(address: &str) -> bool {
+    use futures_util::future::join;
+
+    let (path, query) = address.split_once('?').unwrap_or((address, ""));
+    let tab = query.split('&').find_map(|pair| pair.strip_prefix("tab=")).unwrap_or_default();
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let fetched = match parts[..] {
-        [] => __preload_overview().await,
+        [] => {
+            let (page, steps) = join(__preload_overview(), super::overview::fetch_first_run()).await;
+            return page.is_ok() && steps;
+        }
         ["login"] => __preload_login().await,
         ["setup"] => __preload_setup().await,
         ["webhooks"] => __preload_webhooks().await,
         ["webhooks", "new"] => __preload_new_webhook().await,
-        ["webhooks", _] => __preload_webhook().await,
+        ["webhooks", _] => {
+            let (page, tab) = join(__preload_webhook(), super::webhooks::one::fetch_tab(tab)).await;
+            return page.is_ok() && tab;
+        }
         ["deliveries"] => __preload_deliveries().await,
         ["deliveries", _] => __preload_delivery().await,
         ["dead-letters"] => __preload_dead_letters().await,
@@ -155,7 +185,10 @@ pub async fn fetch(path: &str) -> bool {
         ["retry-policy"] => __preload_retry_policy().await,
         ["integrations"] => __preload_integrations().await,
         ["integrations", "new"] => __preload_new_integration().await,
-        ["integrations", _] => __preload_integration().await,
+        ["integrations", _] => {
+            let (page, tab) = join(__preload_integration(), super::integrations::one::fetch_tab(tab)).await;
+            return page.is_ok() && tab;
+        }
         ["emails"] => __preload_emails().await,
         ["emails", "templates"] => __preload_templates().await,
         ["emails", "templates", _] => __preload_template().await,

@@ -5,6 +5,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::ServerAction,
     calls::sessions::SignIn,
     components::{
         field::{FormProblem, Refusal, TextField},

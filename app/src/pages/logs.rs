@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    answer::Answer,
     calls::integrations::{integration_names, list_logs_in},
     components::{heading::Heading, loaded::loaded},
     live::Live,
@@ -28,7 +29,7 @@ pub fn Logs() -> AnyView {
     };
     let range = move || asked("range").and_then(|text| text.parse::<TimeRange>().ok());
     let ticks = live.ticks(|event| event.is_of("integrations"));
-    let logs = Resource::new(
+    let logs = Answer::new(
         move || (log_query(), range(), ticks.get(), live.missed.get()),
         |(query, range, ..)| async move {
             let page = list_logs_in(query, range).await?;

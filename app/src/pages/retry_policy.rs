@@ -6,6 +6,8 @@ use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*};
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::{
         retry_form::RetryForm,
         retry_policy::{RetrySettings, SaveRetryPolicy, show_retry_policy},
@@ -30,13 +32,11 @@ const PLACE: Place = Place {
 /// The policy of the organization.
 #[component]
 pub fn RetryPolicy() -> AnyView {
-    let settings = Resource::new(|| (), |()| show_retry_policy());
+    let settings = Answer::new(|| (), |()| show_retry_policy());
     let save = ServerAction::<SaveRetryPolicy>::new();
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(())) = save.value().get() {
-            toasts.say("Saved");
-        }
+    save.on_success(move |()| {
+        toasts.say("Saved");
     });
     view! {
         <div class="page">
@@ -57,7 +57,7 @@ pub fn RetryPolicy() -> AnyView {
 fn at_first(settings: &RetrySettings, refusal: Refusal) -> RetryForm {
     let query = use_query_map().get_untracked();
     let typed = query.get("typed").filter(|_| refusal.is_refused());
-    if let Some(form) = typed.and_then(|text| serde_json::from_str(&text).ok()) {
+    if let Some(form) = typed.and_then(|text| crate::objects::from_str(&text).ok()) {
         return form;
     }
     let preset = query.get("preset").unwrap_or_default();

@@ -4,6 +4,7 @@ use leptos::{prelude::*, server_fn::ServerFn};
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::ServerAction,
     calls::setup::CreateOrganization,
     components::{
         field::{FormProblem, Refusal, TextField},

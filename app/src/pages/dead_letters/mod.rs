@@ -9,11 +9,14 @@ use std::collections::BTreeSet;
 use domain::{
     DeliveryId, Permission,
     api::{DeadLetter, JobKind},
+    delivery::DeliveryState,
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::{
         dead_letters::{MoveDeadLetters, Queue, RestoreDeadLetters, list_dead_letters},
         filters::filter_choices,
@@ -76,7 +79,8 @@ pub fn DeadLetters() -> AnyView {
     let moved = live.ticks(LiveEvent::moves_dead_letters);
     live.on_event(move |event| {
         let wanted = |filters: &Filters| {
-            event.dead_letter().filter(|it| let_pass(filters, it.webhook_id, &it.event, it.error)).map(|it| it.id)
+            let dead_letter = event.delivery().filter(|it| it.status == DeliveryState::DeadLetter)?;
+            let_pass(filters, dead_letter.webhook_id, &dead_letter.event, dead_letter.error).then_some(dead_letter.id)
         };
         if let Some(id) = filters.with_untracked(wanted) {
             page.new.update(|new| _ = new.insert(id));
@@ -88,14 +92,14 @@ pub fn DeadLetters() -> AnyView {
         page.everything.set(false);
     });
     report(page);
-    let queue = Resource::new(
+    let queue = Answer::new(
         move || {
             let changed = (page.act.version().get(), page.restore.version().get(), page.refresh.get());
             (filters.get(), changed, moved.get(), live.missed.get())
         },
         |(filters, ..)| list_dead_letters(filters::query(&filters)),
     );
-    let choices = Resource::new(|| (), |()| filter_choices());
+    let choices = Answer::new(|| (), |()| filter_choices());
     let cleared = move || query.with(|query| query.get("cleared"));
     view! {
         <div class="page page-wide">
@@ -121,7 +125,7 @@ pub fn DeadLetters() -> AnyView {
 fn report(page: Page) {
     let toasts: Toasts = expect_context();
     Effect::new(move |_| {
-        let Some(Ok(moved)) = page.act.value().get() else { return };
+        let Some(Ok(moved)) = page.act.answer() else { return };
         page.chosen.update(|chosen| chosen.retain(|id| !moved.done.contains(&id.to_string())));
         let done = i64::try_from(moved.done.len()).unwrap_or(i64::MAX);
         let verb = if moved.cleared { "cleared" } else { "queued again" };
@@ -131,15 +135,13 @@ fn report(page: Page) {
         }
         if moved.cleared {
             let ids = moved.done;
-            toasts.say_with_undo(text, move || _ = page.restore.dispatch(RestoreDeadLetters { ids: ids.clone() }));
+            toasts.say_with_undo(text, move || page.restore.dispatch(RestoreDeadLetters { ids: ids.clone() }));
         } else {
             toasts.say(&text);
         }
     });
-    Effect::new(move |_| {
-        if let Some(Ok(restored)) = page.restore.value().get() {
-            toasts.say(&format!("{} back.", count(restored, "dead letter is", "dead letters are")));
-        }
+    page.restore.on_success(move |restored| {
+        toasts.say(&format!("{} back.", count(restored, "dead letter is", "dead letters are")));
     });
 }
 

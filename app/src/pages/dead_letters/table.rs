@@ -6,6 +6,7 @@ use wasm_bindgen::JsCast;
 
 use super::{Page, ids};
 use crate::{
+    action::ActionForm,
     components::{
         icon::icon,
         status::{count, status_line},

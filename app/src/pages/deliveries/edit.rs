@@ -5,6 +5,7 @@ use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*};
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::{ActionForm, ServerAction},
     calls::deliveries::ResendEdited,
     components::{
         field::{FieldError, FormProblem, Refusal},

@@ -13,6 +13,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    answer::Answer,
     calls::{
         deliveries::{group_failures, list_deliveries},
         filters::filter_choices,
@@ -91,7 +92,7 @@ pub fn Deliveries() -> AnyView {
     let is_grouped = Memo::new(move |_| filters.read().get("view").is_some());
     let asked =
         move |for_groups: bool| (is_grouped.get() == for_groups).then(|| (query(&filters.read()), live.missed.get()));
-    let deliveries = Resource::new(
+    let deliveries = Answer::new(
         move || asked(false),
         |asked| async move {
             match asked {
@@ -100,7 +101,7 @@ pub fn Deliveries() -> AnyView {
             }
         },
     );
-    let failures = Resource::new(
+    let failures = Answer::new(
         move || asked(true),
         |asked| async move {
             match asked {
@@ -109,7 +110,7 @@ pub fn Deliveries() -> AnyView {
             }
         },
     );
-    let choices = Resource::new(|| (), |()| filter_choices());
+    let choices = Answer::new(|| (), |()| filter_choices());
     let tab = move |label: &'static str, view: &'static str| {
         let href = move || {
             let with = [("view", view)];

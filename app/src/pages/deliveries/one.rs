@@ -13,6 +13,8 @@ use leptos_router::{
 
 use super::edit::editor;
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::deliveries::{ReplayDelivery, ResendEdited, show_delivery},
     components::{
         attempt::{payload_view, timeline},
@@ -42,12 +44,12 @@ pub fn Delivery() -> AnyView {
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
     let changed = RwSignal::new(0_u32);
     live.on_event(move |event| {
-        let is_this = event.delivery.as_ref().is_some_and(|delivery| delivery.id.to_string() == *id.read_untracked());
+        let is_this = event.delivery().is_some_and(|delivery| delivery.id.to_string() == *id.read_untracked());
         if is_this {
             changed.update(|times| *times += 1);
         }
     });
-    let detail = Resource::new(move || (id.get(), changed.get(), live.missed.get()), |(id, ..)| show_delivery(id));
+    let detail = Answer::new(move || (id.get(), changed.get(), live.missed.get()), |(id, ..)| show_delivery(id));
     let replay = ServerAction::<ReplayDelivery>::new();
     let edit = ServerAction::<ResendEdited>::new();
     let navigate = use_navigate();
@@ -56,15 +58,11 @@ pub fn Delivery() -> AnyView {
         navigate(&format!("/deliveries/{id}"), NavigateOptions::default());
     };
     let go_on_edited = go_on.clone();
-    Effect::new(move |_| {
-        if let Some(Ok(delivery)) = replay.value().get() {
-            go_on("Replayed: this is the new delivery", delivery.id);
-        }
+    replay.on_success(move |delivery| {
+        go_on("Replayed: this is the new delivery", delivery.id);
     });
-    Effect::new(move |_| {
-        if let Some(Ok(delivery)) = edit.value().get() {
-            go_on_edited("Sent: this is the edited delivery", delivery.id);
-        }
+    edit.on_success(move |delivery| {
+        go_on_edited("Sent: this is the edited delivery", delivery.id);
     });
     loaded_or(detail, move |detail| page(&detail, replay, edit), problem_page)
 }

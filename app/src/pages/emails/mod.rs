@@ -13,6 +13,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    answer::Answer,
     calls::emails::{email_choices, list_emails},
     components::{
         filters::{Field, Filters, Input, filter_bar, known, word},
@@ -79,11 +80,9 @@ pub fn Emails() -> AnyView {
     let live: Live = expect_context();
     let filters = Memo::new(move |_| address.with(|query| read(&|name| query.get(name))));
     let ticks = live.ticks(is_news);
-    let emails = Resource::new(
-        move || (query(&filters.read()), ticks.get(), live.missed.get()),
-        |(query, ..)| list_emails(query),
-    );
-    let choices = Resource::new(|| (), |()| email_choices());
+    let emails =
+        Answer::new(move || (query(&filters.read()), ticks.get(), live.missed.get()), |(query, ..)| list_emails(query));
+    let choices = Answer::new(|| (), |()| email_choices());
     view! {
         <div class="page page-wide">
             <div class="page-head">

@@ -9,6 +9,7 @@ use leptos_router::hooks::use_params_map;
 
 use super::is_news;
 use crate::{
+    answer::Answer,
     calls::emails::{EmailScreen, show_email},
     components::{
         copy::CopyButton,
@@ -29,7 +30,7 @@ pub fn EmailPage() -> AnyView {
     let live: Live = expect_context();
     let id = move || params.with(|params| params.get("id").unwrap_or_default());
     let ticks = live.ticks(is_news);
-    let email = Resource::new(move || (id(), ticks.get(), live.missed.get()), |(id, ..)| show_email(id));
+    let email = Answer::new(move || (id(), ticks.get(), live.missed.get()), |(id, ..)| show_email(id));
     loaded_or(email, page, problem_page)
 }
 

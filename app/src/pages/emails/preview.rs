@@ -5,6 +5,7 @@ use domain::api::{EmailTemplateDraft, RenderedEmail};
 use leptos::{html, prelude::*, task::spawn_local};
 
 use crate::{
+    action::ServerAction,
     calls::emails::{SaveTemplate, preview_template},
     components::field::{FieldError, Refusal},
 };

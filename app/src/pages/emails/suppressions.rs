@@ -9,6 +9,8 @@ use leptos_router::hooks::use_query_map;
 
 use super::{is_news, tabs};
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::{
         emails::{Suppress, Unsuppress, list_suppressions},
         filters::{Choice, FieldChoices},
@@ -56,18 +58,14 @@ pub fn Suppressions() -> AnyView {
     let filters = Memo::new(move |_| address.with(|query| read(&|name| query.get(name))));
     let (add, remove) = (ServerAction::<Suppress>::new(), ServerAction::<Unsuppress>::new());
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(())) = add.value().get() {
-            toasts.say("Nothing is sent to it from now on.");
-        }
+    add.on_success(move |()| {
+        toasts.say("Nothing is sent to it from now on.");
     });
-    Effect::new(move |_| {
-        if let Some(Ok(())) = remove.value().get() {
-            toasts.say("E-mails are sent to it again.");
-        }
+    remove.on_success(move |()| {
+        toasts.say("E-mails are sent to it again.");
     });
     let ticks = live.ticks(is_news);
-    let suppressions = Resource::new(
+    let suppressions = Answer::new(
         move || {
             let filters = filters.get();
             let query = SuppressionQuery {

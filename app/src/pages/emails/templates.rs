@@ -11,6 +11,8 @@ use web_sys::FormData;
 
 use super::{preview::Preview, tabs};
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::emails::{DeleteTemplate, SaveTemplate, TemplateScreen, list_templates, show_template},
     components::{
         field::{FieldError, FormProblem, Refusal, TextField},
@@ -30,7 +32,7 @@ const PATH: &str = "/emails/templates";
 /// The list.
 #[component]
 pub fn Templates() -> AnyView {
-    let templates = Resource::new(|| (), |()| list_templates());
+    let templates = Answer::new(|| (), |()| list_templates());
     view! {
         <div class="page">
             <div class="page-head">
@@ -101,13 +103,11 @@ fn list(templates: Vec<EmailTemplate>) -> AnyView {
 pub fn TemplatePage() -> AnyView {
     let params = use_params_map();
     let id = move || params.with(|params| params.get("id").unwrap_or_default());
-    let template = Resource::new(id, show_template);
+    let template = Answer::new(id, show_template);
     let (save, delete) = (ServerAction::<SaveTemplate>::new(), ServerAction::<DeleteTemplate>::new());
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(())) = save.value().get() {
-            toasts.say("Saved");
-        }
+    save.on_success(move |()| {
+        toasts.say("Saved");
     });
     loaded_or(template, move |screen| page(screen, save, delete), problem_page)
 }

@@ -11,6 +11,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    answer::Answer,
     calls::{events::list_events, filters::filter_choices, inspector::inspector_url},
     components::{
         copy::CopyButton,
@@ -63,12 +64,10 @@ pub fn Events() -> AnyView {
     let live: Live = expect_context();
     let filters = Memo::new(move |_| address.with(|query| read(&|name| query.get(name))));
     let again = RwSignal::new(0_u32);
-    let events = Resource::new(
-        move || (query(&filters.read()), live.missed.get(), again.get()),
-        |(query, ..)| list_events(query),
-    );
-    let choices = Resource::new(|| (), |()| filter_choices());
-    let inspector = Resource::new(|| (), |()| inspector_url());
+    let events =
+        Answer::new(move || (query(&filters.read()), live.missed.get(), again.get()), |(query, ..)| list_events(query));
+    let choices = Answer::new(|| (), |()| filter_choices());
+    let inspector = Answer::new(|| (), |()| inspector_url());
     let show = move |page: Page<EventSummary>| {
         let filters = filters.read_untracked();
         let is_later_page = filters.cursor.is_some();

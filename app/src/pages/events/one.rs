@@ -8,6 +8,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_params_map;
 
 use crate::{
+    answer::Answer,
     calls::{deliveries::list_deliveries, events::show_event},
     components::{
         attempt::body_view,
@@ -27,8 +28,8 @@ pub fn Event() -> AnyView {
     let params = use_params_map();
     let live: Live = expect_context();
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    let event = Resource::new(move || id.get(), show_event);
-    let deliveries = Resource::new(
+    let event = Answer::new(move || id.get(), show_event);
+    let deliveries = Answer::new(
         move || (id.get(), live.missed.get()),
         |(id, _)| {
             let query = DeliveryQuery { event_id: id.parse().ok(), limit: Some(200), ..DeliveryQuery::default() };

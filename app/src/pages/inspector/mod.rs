@@ -11,6 +11,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::inspector::{
         ClearInspector, SaveInspectorResponse, inspector_requests, inspector_url, show_inspector_response,
     },
@@ -42,19 +44,14 @@ pub fn Inspector() -> AnyView {
     let clear = ServerAction::<ClearInspector>::new();
     let save = ServerAction::<SaveInspectorResponse>::new();
     // A refused form keeps what was typed: only a success is a reason to fetch again.
-    let saved = Memo::new(move |seen: Option<&u32>| {
-        let succeeded = save.value().with(|answer| matches!(answer, Some(Ok(()))));
-        seen.copied().unwrap_or_default() + u32::from(succeeded)
-    });
+    let saved = save.successes();
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(())) = save.value().get() {
-            toasts.say("Saved");
-        }
+    save.on_success(move |()| {
+        toasts.say("Saved");
     });
-    let url = Resource::new(|| (), |()| inspector_url());
-    let response = Resource::new(move || saved.get(), |_| show_inspector_response());
-    let requests = Resource::new(
+    let url = Answer::new(|| (), |()| inspector_url());
+    let response = Answer::new(move || saved.get(), |_| show_inspector_response());
+    let requests = Answer::new(
         move || (cursor(), clear.version().get(), live.missed.get()),
         |(cursor, ..)| inspector_requests(cursor),
     );
@@ -114,11 +111,11 @@ fn list(page: Page<InspectorRequest>, is_later_page: bool, live: Live) -> AnyVie
     let requests = RwSignal::new(page.data);
     if !is_later_page {
         live.on_event(move |event| {
-            if let Some(request) = &event.request
+            if let Some(request) = event.request()
                 && requests.read_untracked().iter().all(|known| known.id != request.id)
             {
                 requests.update(|requests| {
-                    requests.insert(0, request.clone());
+                    requests.insert(0, request);
                     requests.truncate(MOST);
                 });
             }

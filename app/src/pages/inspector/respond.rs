@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::{ActionForm, ServerAction},
     calls::inspector::SaveInspectorResponse,
     components::{
         field::{FieldError, FormProblem, Number, Refusal, number_field},

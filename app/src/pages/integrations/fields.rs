@@ -13,6 +13,7 @@ use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*, task::spawn_local}
 
 use super::one::connection::redirect_uri;
 use crate::{
+    action::{ActionForm, ServerAction},
     calls::integrations::{IntegrationForm, SaveIntegration, regenerate_secret, reveal_secret},
     components::{
         field::{FieldError, FormProblem, Refusal, SelectField},
@@ -108,7 +109,7 @@ pub fn form(
     let (then, then_label) = if is_oauth { ("connect", "Save & Connect") } else { ("test", "Test & Save") };
     let parents = others.into_iter().map(|(id, name)| (id.to_string(), name));
     let parents = std::iter::once((String::new(), "Nothing".to_owned())).chain(parents).collect();
-    let tried = move || save.value().get().and_then(Result::ok).flatten().map(|found| result(&found));
+    let tried = move || save.answer().and_then(Result::ok).flatten().map(|found| result(&found));
     view! {
         <ActionForm action=save attr:class="card form" attr:novalidate=true on:submit:capture=check>
             <FormProblem refusal />

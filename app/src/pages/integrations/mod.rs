@@ -15,6 +15,8 @@ use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::query_signal_with_options};
 
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::integrations::{ActOnIntegration, CancelCheck, CheckAll, Dashboard, IntegrationRow, Verb, show_dashboard},
     components::{
         field::{FormProblem, Refusal},
@@ -52,22 +54,19 @@ pub fn Integrations() -> AnyView {
         let moves = (act.version().get(), all.version().get(), cancel.version().get());
         (moves, live.missed.get(), ticks.get(), looks.get())
     };
-    let dashboard = Resource::new(changes, |_| show_dashboard());
+    let dashboard = Answer::new(changes, |_| show_dashboard());
     report(act);
     // News of this node come by themselves; what other nodes check is asked for.
     Effect::new(move |_| {
-        let is_running = dashboard
-            .with(|answer| matches!(answer, Some(Ok(it)) if it.round.as_ref().is_some_and(|it| it.state == JobState::Running)));
-        if is_running {
+        let Some(Ok(dashboard)) = dashboard.get() else { return };
+        if dashboard.round.is_some_and(|round| round.state == JobState::Running) {
             // The page may be gone by then.
             after(LOOK_AGAIN_MS, move || _ = looks.try_update(|looks| *looks += 1));
         }
     });
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(round)) = all.value().get() {
-            toasts.say(&format!("Checking {}", count(round.total, "integration", "integrations")));
-        }
+    all.on_success(move |round| {
+        toasts.say(&format!("Checking {}", count(round.total, "integration", "integrations")));
     });
     let pending = all.pending();
     let typed = search.get_untracked().unwrap_or_default();
@@ -159,10 +158,8 @@ pub fn Integrations() -> AnyView {
 /// Says what became of a button.
 fn report(act: ServerAction<ActOnIntegration>) {
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(answer)) = act.value().get() {
-            toasts.say(&answer.map_or_else(|| "Saved".to_owned(), |found| found_in_short(&found)));
-        }
+    act.on_success(move |answer| {
+        toasts.say(&answer.map_or_else(|| "Saved".to_owned(), |found| found_in_short(&found)));
     });
 }
 

@@ -6,6 +6,8 @@ use leptos_router::hooks::use_query_map;
 
 use super::fields;
 use crate::{
+    action::ServerAction,
+    answer::Answer,
     calls::integrations::{
         IntegrationForm, ProviderChoice, ProviderScreen, SaveIntegration, list_providers, show_provider,
     },
@@ -18,8 +20,8 @@ use crate::{
 pub fn NewIntegration() -> AnyView {
     let query = use_query_map();
     let chosen = Memo::new(move |_| query.with(|query| query.get("provider")).filter(|id| !id.is_empty()));
-    let providers = Resource::new(|| (), |()| list_providers());
-    let provider = Resource::new(
+    let providers = Answer::new(|| (), |()| list_providers());
+    let provider = Answer::new(
         move || chosen.get(),
         |id| async move {
             match id {

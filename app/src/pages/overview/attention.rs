@@ -7,6 +7,7 @@ use domain::{
 use leptos::prelude::*;
 
 use crate::{
+    action::{ActionForm, ServerAction},
     calls::{overview::FirstScreen, webhooks::SetWebhookState},
     components::{
         icon::icon,

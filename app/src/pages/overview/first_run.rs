@@ -1,69 +1,47 @@
 //! The panel of a new installation: three clicks to a verified delivery, and the commands to publish an own event. It goes by
 //! itself once deliveries are ordinary.
 
-use domain::api::{Overview, Page, Webhook};
+use domain::api::Overview;
 use leptos::prelude::*;
 
 use crate::{
-    calls::overview::{CreateFirstWebhook, FirstScreen, SendFirstTest},
+    action::{ActionForm, ServerAction},
+    calls::overview::{CreateFirstWebhook, FirstRun, SendFirstTest},
     components::{
         copy::CopyButton,
         field::{FormProblem, Refusal},
         icon::icon,
-        loaded::Answer,
         status::{Tone, status},
     },
+    pages::lazy::Shown,
 };
 
-/// The three steps, while there is next to nothing else to see.
-#[component]
-pub fn FirstRun(
-    /// The figures; they tell which steps are done.
-    screen: Answer<FirstScreen>,
-    /// The webhooks; the oldest is tested.
-    webhooks: Answer<Page<Webhook>>,
-    /// Where the Inspector receives.
-    inspector: Answer<String>,
+/// What the first two steps do; made by the page, so that they outlive what is shown of them.
+#[derive(Clone, Copy)]
+pub struct Steps {
     /// The first step.
-    create: ServerAction<CreateFirstWebhook>,
+    pub create: ServerAction<CreateFirstWebhook>,
     /// The second step.
-    test: ServerAction<SendFirstTest>,
-) -> AnyView {
-    // Once seen it stays until the page is left, so that the last tick can be seen too.
-    let seen = StoredValue::new(false);
-    view! {
-        <Transition>
-            {move || Suspend::new(async move {
-                let (Ok(screen), Ok(webhooks), Ok(inspector)) = (screen.await, webhooks.await, inspector.await) else {
-                    return ().into_any();
-                };
-                let figures = screen.figures;
-                let is_new = !figures.has_delivered || (webhooks.data.len() <= 1 && figures.last_24h.tries() == 1);
-                if !is_new && !seen.get_value() {
-                    return ().into_any();
-                }
-                seen.set_value(true);
-                panel(&figures, webhooks.data.last(), &inspector, create, test)
-            })}
-        </Transition>
-    }
-    .into_any()
+    pub test: ServerAction<SendFirstTest>,
 }
 
-fn panel(
-    figures: &Overview,
-    webhook: Option<&Webhook>,
-    inspector: &str,
-    create: ServerAction<CreateFirstWebhook>,
-    test: ServerAction<SendFirstTest>,
-) -> AnyView {
-    let done = [webhook.is_some(), figures.has_delivered, figures.has_verified];
-    let webhook_id = webhook.map(|webhook| webhook.id.to_string()).unwrap_or_default();
+/// Fetches the code of the panel, if the server showed it; true once it is here, or not needed.
+#[cfg(feature = "hydrate")]
+pub async fn fetch() -> bool {
+    let is_shown = document().query_selector(".first-run").is_ok_and(|found| found.is_some());
+    !is_shown || __preload_first_run().await.is_ok()
+}
+
+/// The three steps.
+#[lazy(fallible)]
+pub fn first_run(figures: Overview, needed: FirstRun, Steps { create, test }: Steps) -> Shown {
+    let done = [needed.webhook_id.is_some(), figures.has_delivered, figures.has_verified];
+    let webhook_id = needed.webhook_id.map(|id| id.to_string()).unwrap_or_default();
     let (creating, testing) = (create.pending(), test.pending());
     let (create_refusal, test_refusal) = (Refusal::of(create), Refusal::of(test));
-    let command = publish_command(inspector);
+    let command = publish_command(&needed.inspector);
     let may_write = crate::session::may(domain::Permission::WriteWebhooks);
-    view! {
+    let view = view! {
         <section class="card first-run" aria-labelledby="first-run">
             <div class="first-run-head">
                 <h2 id="first-run">"Your first delivery in three clicks"</h2>
@@ -122,8 +100,8 @@ fn panel(
                 <pre class="code" tabindex="0" aria-label="Command">{command}</pre>
             </div>
         </section>
-    }
-    .into_any()
+    };
+    Ok(view.into_any())
 }
 
 const fn button(is_next: bool) -> &'static str {

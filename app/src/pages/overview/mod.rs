@@ -2,6 +2,8 @@
 
 mod attention;
 mod first_run;
+#[cfg(feature = "hydrate")]
+pub use first_run::fetch as fetch_first_run;
 pub use first_run::publish_command;
 
 use std::time::Duration;
@@ -13,11 +15,12 @@ use domain::{
 use leptos::prelude::*;
 
 use crate::{
+    action::ServerAction,
+    answer::Answer,
     calls::{
         deliveries::list_deliveries,
-        inspector::inspector_url,
-        overview::{CreateFirstWebhook, FirstScreen, SendFirstTest, show_overview},
-        webhooks::{SetWebhookState, list_webhooks},
+        overview::{FirstRun, FirstScreen, show_overview},
+        webhooks::SetWebhookState,
     },
     components::{
         charts::{duration_chart, hours_table, tries_chart},
@@ -29,10 +32,10 @@ use crate::{
     },
     keyboard::shortcut,
     live::Live,
-    pages::webhooks::report_state,
+    pages::{lazy::lazily, webhooks::report_state},
 };
 use attention::attention;
-use first_run::FirstRun;
+use first_run::{Steps, first_run};
 
 /// Deliveries shown below the figures.
 const LATEST: u32 = 10;
@@ -43,8 +46,7 @@ const REFRESH: Duration = Duration::from_millis(500);
 #[component]
 pub fn Overview() -> AnyView {
     let live: Live = expect_context();
-    let create = ServerAction::<CreateFirstWebhook>::new();
-    let test = ServerAction::<SendFirstTest>::new();
+    let steps = Steps { create: ServerAction::new(), test: ServerAction::new() };
     let state = ServerAction::<SetWebhookState>::new();
     report_state(state);
     // Whatever was delivered or verified changes the figures.
@@ -60,13 +62,20 @@ pub fn Overview() -> AnyView {
         };
         _ = set_interval(refresh, REFRESH);
     });
-    let screen = Resource::new(
-        move || (changed.get(), live.missed.get(), create.version().get(), test.version().get(), state.version().get()),
+    let screen = Answer::new(
+        move || {
+            (
+                changed.get(),
+                live.missed.get(),
+                steps.create.version().get(),
+                steps.test.version().get(),
+                state.version().get(),
+            )
+        },
         |_| show_overview(),
     );
-    let webhooks = Resource::new(move || create.version().get(), |_| list_webhooks(None));
-    let inspector = Resource::new(|| (), |()| inspector_url());
-    let latest = Resource::new(
+    let needed = StoredValue::new(None);
+    let latest = Answer::new(
         move || live.missed.get(),
         |_| list_deliveries(DeliveryQuery { limit: Some(LATEST), ..DeliveryQuery::default() }),
     );
@@ -79,8 +88,7 @@ pub fn Overview() -> AnyView {
                     "New Webhook"
                 </a>
             </div>
-            <FirstRun screen webhooks inspector create test />
-            {loaded(screen, move |screen| summary(&screen, state))}
+            {loaded(screen, move |screen| (first_steps(&screen, needed, steps), summary(&screen, state)))}
             <section class="section">
                 <div class="section-head">
                     <h2>"Latest deliveries"</h2>
@@ -113,6 +121,16 @@ pub fn Overview() -> AnyView {
         </div>
     }
     .into_any()
+}
+
+/// The panel of a new installation. Once seen it stays until the page is left, so that the last tick can be seen too.
+fn first_steps(screen: &FirstScreen, needed: StoredValue<Option<FirstRun>>, steps: Steps) -> Option<AnyView> {
+    if screen.first_run.is_some() {
+        needed.set_value(screen.first_run.clone());
+    }
+    let needed = needed.get_value()?;
+    let figures = screen.figures.clone();
+    Some(lazily(move || Box::pin(first_run(figures.clone(), needed.clone(), steps))))
 }
 
 fn summary(screen: &FirstScreen, state: ServerAction<SetWebhookState>) -> AnyView {

@@ -3,6 +3,7 @@
 use leptos::prelude::*;
 
 use crate::{
+    action::{ActionForm, ServerAction},
     calls::preferences::{SaveKeys, SavePreferences},
     components::{
         field::{FieldError, FormProblem, Refusal, SelectField},
@@ -18,11 +19,7 @@ pub fn section(save: ServerAction<SavePreferences>) -> AnyView {
     let now = Preferences::current();
     let toasts: Toasts = expect_context();
     apply_saved(save);
-    Effect::new(move |_| {
-        if let Some(Ok(_)) = &*save.value().read() {
-            toasts.say("Saved");
-        }
-    });
+    save.after_success(move || toasts.say("Saved"));
     let options = |list: &[(&str, &str)]| list.iter().map(|(value, text)| ((*value).into(), (*text).into())).collect();
     view! {
         <section class="section" aria-labelledby="appearance">
@@ -63,11 +60,9 @@ pub fn section(save: ServerAction<SavePreferences>) -> AnyView {
 fn keys() -> AnyView {
     let save = ServerAction::<SaveKeys>::new();
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(preferences)) = &*save.value().read() {
-            preferences.apply();
-            toasts.say("Saved. Pages show the new keys as you open them.");
-        }
+    save.on_success(move |preferences| {
+        preferences.apply();
+        toasts.say("Saved. Pages show the new keys as you open them.");
     });
     let refusal = Refusal::of(save);
     let keymap = Preferences::current().keymap;

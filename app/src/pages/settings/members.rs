@@ -5,6 +5,7 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::{ActionForm, ServerAction},
     calls::members::AddMember,
     components::field::{FormProblem, Refusal, SelectField, TextField, empty_after},
     time::Time,

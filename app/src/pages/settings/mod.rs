@@ -10,6 +10,8 @@ use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
 use crate::{
+    action::ServerAction,
+    answer::Answer,
     calls::{
         alerts::{SaveNotifications, show_notifications},
         audit::list_audit,
@@ -29,14 +31,12 @@ pub fn Settings() -> AnyView {
     let add = ServerAction::<AddMember>::new();
     let tell = ServerAction::<SaveNotifications>::new();
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(())) = tell.value().get() {
-            toasts.say("Saved");
-        }
+    tell.on_success(move |()| {
+        toasts.say("Saved");
     });
-    let preferences = Resource::new(|| (), |()| show_notifications());
-    let members = Resource::new(move || add.version().get(), |_| list_members());
-    let audit = Resource::new(cursor, |cursor| async move {
+    let preferences = Answer::new(|| (), |()| show_notifications());
+    let members = Answer::new(move || add.version().get(), |_| list_members());
+    let audit = Answer::new(cursor, |cursor| async move {
         if may(Permission::ReadAudit) { list_audit(cursor).await.map(Some) } else { Ok(None) }
     });
     view! {

@@ -4,6 +4,7 @@ use domain::{AlertRule, NotificationPreferences, Severity};
 use leptos::prelude::*;
 
 use crate::{
+    action::{ActionForm, ServerAction},
     calls::alerts::SaveNotifications,
     components::field::{FormProblem, Refusal},
 };

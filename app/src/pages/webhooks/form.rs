@@ -5,9 +5,13 @@ use domain::{Permission, validate_webhook};
 use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*};
 use leptos_router::hooks::use_query_map;
 
-use super::{delivery_fields, event_choice::EventChoices, header_rows::HeaderRows, new::FormChoices};
+use super::{delivery_fields, event_choice::EventChoices, header_rows::HeaderRows};
 use crate::{
-    calls::{webhook_form::WebhookForm, webhooks::SaveWebhook},
+    action::{ActionForm, ServerAction},
+    calls::{
+        webhook_form::WebhookForm,
+        webhooks::{FormChoices, SaveWebhook},
+    },
     components::field::{FieldError, FormProblem, Refusal, SelectField, TextField},
     session::may,
 };

@@ -13,6 +13,8 @@ use leptos::prelude::*;
 use leptos_router::{NavigateOptions, hooks::query_signal_with_options};
 
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::webhooks::{SetWebhookState, WebhookRow, list_webhook_rows},
     components::{
         charts::sparkline,
@@ -37,7 +39,7 @@ pub fn Webhooks() -> AnyView {
     let state = ServerAction::<SetWebhookState>::new();
     let options = NavigateOptions { replace: true, scroll: false, ..NavigateOptions::default() };
     let (search, set_search) = query_signal_with_options::<String>("q", options);
-    let webhooks = Resource::new(move || (state.version().get(), live.missed.get()), |_| list_webhook_rows());
+    let webhooks = Answer::new(move || (state.version().get(), live.missed.get()), |_| list_webhook_rows());
     report_state(state);
     let typed = search.get_untracked().unwrap_or_default();
     view! {
@@ -82,10 +84,8 @@ pub fn Webhooks() -> AnyView {
 /// Says that the state was switched.
 pub fn report_state(state: ServerAction<SetWebhookState>) {
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(())) = state.value().get() {
-            toasts.say("Saved");
-        }
+    state.on_success(move |()| {
+        toasts.say("Saved");
     });
 }
 

@@ -7,15 +7,23 @@ use domain::{
     catalogue::Provider,
 };
 use leptos::{prelude::*, task::spawn_local};
+use std::sync::Arc;
 
 use crate::{
-    calls::oauth::{Connect, Disconnect, RefreshConnection, SaveSync, list_calendars, share_link},
+    action::{ActionForm, ServerAction},
+    answer::Answer,
+    calls::{
+        integrations::IntegrationScreen,
+        oauth::{Connect, Disconnect, RefreshConnection, SaveSync, list_calendars, share_link},
+    },
     components::{
         copy::{CopyButton, copy},
         field::{FormProblem, Refusal},
         icon::icon,
+        loaded::loaded,
         toast::Toasts,
     },
+    pages::lazy::Shown,
     session::may,
     time::Time,
 };
@@ -45,32 +53,37 @@ impl Actions {
             link: RwSignal::new(None),
         };
         let toasts: Toasts = expect_context();
-        Effect::new(move |_| {
-            if let Some(Ok(())) = actions.refresh.value().get() {
-                toasts.say("The access was renewed");
-            }
+        actions.refresh.on_success(move |()| {
+            toasts.say("The access was renewed");
         });
-        Effect::new(move |_| {
-            if let Some(Ok(done)) = actions.disconnect.value().get() {
-                toasts.say(&done.message);
-            }
+        actions.disconnect.on_success(move |done| {
+            toasts.say(&done.message);
         });
-        Effect::new(move |_| {
-            if let Some(Ok(())) = actions.sync.value().get() {
-                toasts.say("Saved");
-            }
+        actions.sync.on_success(move |()| {
+            toasts.say("Saved");
         });
         actions
     }
 
     /// Changes with everything that was done.
-    pub fn done(&self) -> (usize, usize, usize) {
+    pub fn done(&self) -> (u32, u32, u32) {
         (self.refresh.version().get(), self.disconnect.version().get(), self.sync.version().get())
     }
 }
 
-/// The tab.
-pub fn tab(id: &str, connection: &OauthConnection, provider: &Provider, actions: Actions) -> AnyView {
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn integration_connection(
+    screen: Arc<IntegrationScreen>,
+    connection: Answer<Option<OauthConnection>>,
+    actions: Actions,
+) -> Shown {
+    Ok(loaded(connection, move |connection| {
+        connection.map(|it| tab(&screen.integration.id.to_string(), &it, &screen.provider, actions))
+    }))
+}
+
+fn tab(id: &str, connection: &OauthConnection, provider: &Provider, actions: Actions) -> AnyView {
     let is_connected = connection.connected_at.is_some();
     view! {
         <div class="stack-wide page-narrow">

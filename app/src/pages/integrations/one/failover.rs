@@ -10,6 +10,8 @@ use leptos::prelude::*;
 
 use super::rehearsal;
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::{
         failover::{FailoverScreen, MoveWork, RehearsalAsked, SaveFailover},
         integrations::ActOnIntegration,
@@ -17,8 +19,10 @@ use crate::{
     components::{
         field::{FieldError, FormProblem, Number, Refusal, number_field},
         icon::icon,
+        loaded::loaded,
         status::{Tone, count, status},
     },
+    pages::lazy::Shown,
     session::may,
     time::Time,
 };
@@ -53,8 +57,19 @@ impl Known {
     }
 }
 
-/// The tab. `news` is what was heard since `screen` was loaded, `rehearsed` the settings that are tried.
-pub fn tab(
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn integration_failover(
+    screen: Answer<Option<FailoverScreen>>,
+    news: RwSignal<Option<FailoverScreen>>,
+    actions: Actions,
+    rehearsed: Option<RehearsalAsked>,
+) -> Shown {
+    Ok(loaded(screen, move |screen| screen.map(|screen| tab(&screen, news, actions, rehearsed.clone()))))
+}
+
+/// `news` is what was heard since `screen` was loaded, `rehearsed` the settings that are tried.
+fn tab(
     screen: &FailoverScreen,
     news: RwSignal<Option<FailoverScreen>>,
     actions: Actions,

@@ -9,26 +9,41 @@ use domain::{
     human_ms,
 };
 use leptos::prelude::*;
+use std::sync::Arc;
 
 use super::super::health_status;
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::{
         failover::MoveWork,
-        integrations::{ActOnIntegration, Diagnose},
+        integrations::{ActOnIntegration, Diagnose, IntegrationScreen},
     },
     components::{
         charts::{average_chart, heartbeats, results_chart},
         field::{FormProblem, Refusal},
         icon::icon,
+        loaded::loaded,
         status::{count, thousands},
     },
-    pages::overview::success_rate,
+    pages::{lazy::Shown, overview::success_rate},
     session::may,
     time::Time,
 };
 
-/// The tab.
-pub fn tab(
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn integration_health(
+    screen: Arc<IntegrationScreen>,
+    report: Answer<Option<HealthReport>>,
+    act: ServerAction<ActOnIntegration>,
+    diagnose: ServerAction<Diagnose>,
+    work: ServerAction<MoveWork>,
+) -> Shown {
+    Ok(loaded(report, move |report| report.map(|report| tab(&report, &screen.provider, act, diagnose, work))))
+}
+
+fn tab(
     report: &HealthReport,
     provider: &Provider,
     act: ServerAction<ActOnIntegration>,
@@ -238,7 +253,7 @@ fn actions(
         view! { <li>{button} <span>{words} {step.text.clone()}</span></li> }
     };
     let found = move || {
-        diagnose.value().get().and_then(Result::ok).map(|found| {
+        diagnose.answer().and_then(Result::ok).map(|found| {
             let class = if found.ok { "notice notice-good" } else { "notice notice-bad" };
             view! {
                 <p class=class>

@@ -1,7 +1,7 @@
 //! Logs of integrations (UC §8): filtered by time, level and text, expanded to details, exported, cleared. The same list stands
 //! on the page of one integration and on `/logs`.
 
-use std::fmt::Write;
+use std::{fmt::Write, sync::Arc};
 
 use domain::{
     IntegrationId, Permission,
@@ -10,21 +10,36 @@ use domain::{
 use leptos::prelude::*;
 
 use crate::{
-    calls::integrations::{CONFIRMATION, ClearLog},
+    action::{ActionForm, ServerAction},
+    answer::Answer,
+    calls::integrations::{CONFIRMATION, ClearLog, IntegrationScreen},
     components::{
         field::{FormProblem, Refusal, TextField, empty_after},
         icon::icon,
+        loaded::loaded,
         pager::pager,
         problem::encode,
         status::{Tone, status},
     },
     keyboard::shortcut,
+    pages::lazy::Shown,
     session::may,
     time::Time,
 };
 
-/// The tab.
-pub fn tab(
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn integration_logs(
+    screen: Arc<IntegrationScreen>,
+    page: Answer<Option<Page<LogEntry>>>,
+    asked: LogQuery,
+    range: Option<TimeRange>,
+    clear: ServerAction<ClearLog>,
+) -> Shown {
+    Ok(loaded(page, move |page| page.map(|page| tab(&screen.integration, page, &asked, range, clear))))
+}
+
+fn tab(
     integration: &Integration,
     page: Page<LogEntry>,
     asked: &LogQuery,

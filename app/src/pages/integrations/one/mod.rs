@@ -15,25 +15,31 @@ use domain::{
 };
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::{use_params_map, use_query_map};
+use std::sync::Arc;
 
 use super::{health_status, report, verb_word};
 use crate::{
-    calls::failover::{MoveWork, RehearsalAsked, SaveFailover, show_failover},
-    calls::integrations::{
-        ActOnIntegration, ClearLog, DeleteIntegration, Diagnose, IntegrationScreen, SaveIntegration, SaveRunbook,
-        SendTestEmail, Verb, list_logs_in, list_others, show_health, show_integration,
+    action::{ActionForm, ServerAction},
+    answer::Answer,
+    calls::{
+        failover::{MoveWork, RehearsalAsked, SaveFailover, ShowFailover, show_failover},
+        integrations::{
+            ActOnIntegration, ClearLog, DeleteIntegration, Diagnose, IntegrationScreen, ListLogsIn, ListOthers,
+            SaveIntegration, SaveRunbook, SendTestEmail, ShowHealth, Verb, show_integration,
+        },
+        oauth::ShowConnection,
     },
-    calls::oauth::show_connection,
     components::{
         field::{FormProblem, Refusal},
         heading::Heading,
         icon::icon,
-        loaded::{loaded, loaded_or},
+        loaded::loaded_or,
         problem::problem_page,
         toast::Toasts,
     },
     keyboard::shortcut,
     live::{Connection, Live},
+    pages::lazy::lazily,
     session::may,
     time::Time,
 };
@@ -58,9 +64,8 @@ impl Tab {
         (Self::Runbook, "runbook", "Runbook"),
     ];
 
-    fn parse(text: Option<String>) -> Self {
-        let text = text.unwrap_or_default();
-        Self::ALL.into_iter().find(|(_, name, _)| *name == text).map_or(Self::Health, |(tab, ..)| tab)
+    fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|(_, it, _)| *it == name).map_or(Self::Health, |(tab, ..)| tab)
     }
 }
 
@@ -78,14 +83,28 @@ struct Actions {
     work: ServerAction<MoveWork>,
 }
 
-/// One integration with its tabs.
+/// Fetches the code of a tab; true once it is here.
+#[cfg(feature = "hydrate")]
+pub async fn fetch_tab(name: &str) -> bool {
+    let fetched = match Tab::named(name) {
+        Tab::Health => health::__preload_integration_health().await,
+        Tab::Connection => connection::__preload_integration_connection().await,
+        Tab::Settings => settings::__preload_integration_settings().await,
+        Tab::Logs => logs::__preload_integration_logs().await,
+        Tab::Failover => failover::__preload_integration_failover().await,
+        Tab::Runbook => runbook::__preload_integration_runbook().await,
+    };
+    fetched.is_ok()
+}
+
+/// One integration with its tabs, each of which is a download of its own.
 #[component]
 pub fn IntegrationPage() -> AnyView {
     let params = use_params_map();
     let query = use_query_map();
     let live: Live = expect_context();
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    let tab = Memo::new(move |_| Tab::parse(query.with(|query| query.get("tab"))));
+    let tab = Memo::new(move |_| query.with(|query| Tab::named(query.get_str("tab").unwrap_or_default())));
     let asked = move |name: &'static str| query.with(|query| query.get(name)).filter(|text| !text.is_empty());
     let actions = Actions {
         act: ServerAction::new(),
@@ -106,44 +125,29 @@ pub fn IntegrationPage() -> AnyView {
     let ticks = live.ticks(|event| event.is_of("integrations"));
     // A form that is being filled in is not taken away by news: settings are fetched again only after a change of ours.
     let saved = Memo::new(move |seen: Option<&u32>| {
-        let succeeded = actions.save.value().with(|answer| matches!(answer, Some(Ok(None))));
+        let succeeded = matches!(actions.save.answer(), Some(Ok(None)));
         seen.copied().unwrap_or_default() + u32::from(succeeded)
     });
     let changes = move || (saved.get(), actions.act.version().get(), actions.runbook.version().get());
-    let screen = Resource::new(move || (id.get(), changes()), |(id, _)| show_integration(id));
-    let report = Resource::new(
+    let screen = Answer::new(move || (id.get(), changes()), |(id, _)| show_integration(id));
+    let report = Answer::asked(
         move || {
             let moves = (actions.act.version().get(), actions.mail.version().get(), actions.work.version().get());
             let fresh = (ticks.get(), live.missed.get(), moves);
             (tab.get() == Tab::Health).then(|| (id.get(), fresh))
         },
-        |asked| async move {
-            match asked {
-                Some((id, _)) => show_health(id).await.map(Some),
-                None => Ok(None),
-            }
-        },
+        |asked| asked.map(|(id, _)| ShowHealth { id }),
     );
-    let others = Resource::new(
+    let others = Answer::asked(
         move || (tab.get() == Tab::Settings).then(|| (id.get(), saved.get())),
-        |asked| async move {
-            match asked {
-                Some((id, _)) => list_others(id).await.map(Some),
-                None => Ok(None),
-            }
-        },
+        |asked| asked.map(|(id, _)| ListOthers { id }),
     );
-    let connection = Resource::new(
+    let connection = Answer::asked(
         move || {
             let fresh = (connections.get(), live.missed.get(), connecting.done());
             (tab.get() == Tab::Connection).then(|| (id.get(), fresh))
         },
-        |asked| async move {
-            match asked {
-                Some((id, _)) => show_connection(id).await.map(Some),
-                None => Ok(None),
-            }
-        },
+        |asked| asked.map(|(id, _)| ShowConnection { id }),
     );
     let log_query = move || LogQuery {
         integration_id: id.get().parse().ok(),
@@ -154,27 +158,16 @@ pub fn IntegrationPage() -> AnyView {
         ..LogQuery::default()
     };
     let range = move || asked("range").and_then(|text| text.parse::<TimeRange>().ok());
-    let logs = Resource::new(
+    let logs = Answer::asked(
         move || {
             let fresh = (ticks.get(), live.missed.get(), actions.clear.version().get());
             (tab.get() == Tab::Logs).then(|| (log_query(), range(), fresh))
         },
-        |asked| async move {
-            match asked {
-                Some((query, range, _)) => list_logs_in(query, range).await.map(Some),
-                None => Ok(None),
-            }
-        },
+        |asked| asked.map(|(query, range, _)| ListLogsIn { query, range }),
     );
     // A refused move leaves what was typed where it is.
-    let reset = Memo::new(move |seen: Option<&u32>| {
-        let succeeded = actions.save_failover.value().with(|answer| matches!(answer, Some(Ok(_))));
-        seen.copied().unwrap_or_default() + u32::from(succeeded)
-    });
-    let moved = Memo::new(move |seen: Option<&u32>| {
-        let succeeded = actions.work.value().with(|answer| matches!(answer, Some(Ok(_))));
-        seen.copied().unwrap_or_default() + u32::from(succeeded)
-    });
+    let reset = actions.save_failover.successes();
+    let moved = actions.work.successes();
     let rehearsed = move || {
         let typed = |name| asked(name).unwrap_or_default();
         query.with(|query| query.get("hours").is_some()).then(|| RehearsalAsked {
@@ -183,14 +176,9 @@ pub fn IntegrationPage() -> AnyView {
             restore: asked("restore").is_some(),
         })
     };
-    let failover = Resource::new(
+    let failover = Answer::asked(
         move || (tab.get() == Tab::Failover).then(|| (id.get(), rehearsed(), reset.get(), moved.get())),
-        |asked| async move {
-            match asked {
-                Some((id, rehearsed, ..)) => show_failover(id, rehearsed).await.map(Some),
-                None => Ok(None),
-            }
-        },
+        |asked| asked.map(|(id, asked, ..)| ShowFailover { id, asked }),
     );
     // Of a group, only what stands beside its forms follows the news.
     let news = RwSignal::new(None);
@@ -209,38 +197,22 @@ pub fn IntegrationPage() -> AnyView {
     });
     let show = move |screen: IntegrationScreen| {
         let head = head(&screen, actions.act, tab);
-        let screen = StoredValue::new(screen);
-        let body = move || {
-            let screen = screen.get_value();
+        let screen = Arc::new(screen);
+        let body = lazily(move || {
+            let screen = screen.clone();
+            let Actions { act, save, delete, mail, diagnose, runbook, clear, save_failover, work } = actions;
             match tab.get() {
-                Tab::Health => loaded(report, move |report| {
-                    report.map(|report| {
-                        health::tab(&report, &screen.provider, actions.act, actions.diagnose, actions.work)
-                    })
-                }),
-                Tab::Connection => loaded(connection, move |connection| {
-                    connection.map(|connection| {
-                        connection::tab(&screen.integration.id.to_string(), &connection, &screen.provider, connecting)
-                    })
-                }),
-                Tab::Settings => loaded(others, move |others| {
-                    others.map(|others| settings::tab(&screen, others, actions.save, actions.mail, actions.delete))
-                }),
-                Tab::Logs => {
-                    let integration = screen.integration;
-                    let asked = log_query();
-                    loaded(logs, move |page| {
-                        page.map(|page| logs::tab(&integration, page, &asked, range(), actions.clear))
-                    })
+                Tab::Health => Box::pin(health::integration_health(screen, report, act, diagnose, work)),
+                Tab::Connection => Box::pin(connection::integration_connection(screen, connection, connecting)),
+                Tab::Settings => Box::pin(settings::integration_settings(screen, others, save, mail, delete)),
+                Tab::Logs => Box::pin(logs::integration_logs(screen, logs, log_query(), range(), clear)),
+                Tab::Failover => {
+                    let actions = failover::Actions { save: save_failover, work, act };
+                    Box::pin(failover::integration_failover(failover, news, actions, rehearsed()))
                 }
-                Tab::Failover => loaded(failover, move |screen| {
-                    let Actions { save_failover: save, work, act, .. } = actions;
-                    let rehearsed = rehearsed();
-                    screen.map(|screen| failover::tab(&screen, news, failover::Actions { save, work, act }, rehearsed))
-                }),
-                Tab::Runbook => runbook::tab(&screen.integration, actions.runbook),
+                Tab::Runbook => Box::pin(runbook::integration_runbook(screen, runbook)),
             }
-        };
+        });
         view! {
             <div class="page">
                 {head}
@@ -254,16 +226,10 @@ pub fn IntegrationPage() -> AnyView {
 /// Says what a change or a move came to.
 fn tell_of_moves(actions: Actions) {
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(_)) = &*actions.save_failover.value().read() {
-            toasts.say("Saved");
-        }
-    });
-    Effect::new(move |_| {
-        if let Some(Ok(moved)) = &*actions.work.value().read() {
-            let name = moved.active().map(|member| member.name.clone()).unwrap_or_default();
-            toasts.say(&format!("Work runs on {name}"));
-        }
+    actions.save_failover.after_success(move || toasts.say("Saved"));
+    actions.work.on_success(move |moved| {
+        let name = moved.active().map(|member| member.name.clone()).unwrap_or_default();
+        toasts.say(&format!("Work runs on {name}"));
     });
 }
 

@@ -2,25 +2,31 @@
 
 use domain::{Permission, api::Integration};
 use leptos::prelude::*;
+use std::sync::Arc;
 
 use crate::{
-    calls::integrations::SaveRunbook,
+    action::{ActionForm, ServerAction},
+    calls::integrations::{IntegrationScreen, SaveRunbook},
     components::{
         field::{FieldError, FormProblem, Refusal, TextField},
         toast::Toasts,
     },
+    pages::lazy::Shown,
     session::may,
 };
 
-/// The tab.
-pub fn tab(integration: &Integration, save: ServerAction<SaveRunbook>) -> AnyView {
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn integration_runbook(screen: Arc<IntegrationScreen>, save: ServerAction<SaveRunbook>) -> Shown {
+    Ok(tab(&screen.integration, save))
+}
+
+fn tab(integration: &Integration, save: ServerAction<SaveRunbook>) -> AnyView {
     let refusal = Refusal::of(save);
     let pending = save.pending();
     let toasts: Toasts = expect_context();
-    Effect::new(move |_| {
-        if let Some(Ok(())) = save.value().get() {
-            toasts.say("Saved");
-        }
+    save.on_success(move |()| {
+        toasts.say("Saved");
     });
     let may_write = may(Permission::OperateIntegrations);
     let text = integration.runbook.iter().map(|step| step.text.clone()).collect::<Vec<_>>().join("\n");

@@ -2,20 +2,36 @@
 
 use domain::{IntegrationId, Permission, api::EmailUsage, catalogue::IntegrationType};
 use leptos::prelude::*;
+use std::sync::Arc;
 
 use super::super::fields;
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::integrations::{DeleteIntegration, IntegrationForm, IntegrationScreen, SaveIntegration, SendTestEmail},
     components::{
         field::{FormProblem, Refusal, TextField},
         icon::icon,
+        loaded::loaded,
         status::thousands,
     },
+    pages::lazy::Shown,
     session::{Session, may},
 };
 
-/// The tab.
-pub fn tab(
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn integration_settings(
+    screen: Arc<IntegrationScreen>,
+    others: Answer<Option<Vec<(IntegrationId, String)>>>,
+    save: ServerAction<SaveIntegration>,
+    mail: ServerAction<SendTestEmail>,
+    delete: ServerAction<DeleteIntegration>,
+) -> Shown {
+    Ok(loaded(others, move |others| others.map(|others| tab(&screen, others, save, mail, delete))))
+}
+
+fn tab(
     screen: &IntegrationScreen,
     others: Vec<(IntegrationId, String)>,
     save: ServerAction<SaveIntegration>,
@@ -66,7 +82,7 @@ fn test_email(screen: &IntegrationScreen, mail: ServerAction<SendTestEmail>) -> 
     let pending = mail.pending();
     let own = use_context::<Session>().map(|session| session.email).unwrap_or_default();
     let id = screen.integration.id.to_string();
-    let sent = move || mail.value().get().and_then(Result::ok).map(|found| fields::result(&found));
+    let sent = move || mail.answer().and_then(Result::ok).map(|found| fields::result(&found));
     view! {
         <section class="card form" aria-labelledby="test-email">
             <h2 id="test-email">"Test e-mail"</h2>

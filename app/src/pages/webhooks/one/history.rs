@@ -5,20 +5,34 @@ use domain::{
     api::{Delivery, DeliveryQuery, JobKind, Page, Webhook},
 };
 use leptos::prelude::*;
+use std::sync::Arc;
 
 use crate::{
+    answer::Answer,
     calls::jobs::Bulk,
     components::{
         bulk::{BulkAction, bulk_button},
         delivery_table::{Arrival, DeliveryTable},
+        loaded::loaded,
         pager::pager,
     },
+    pages::lazy::Shown,
     session::may,
 };
 
-/// The tab.
-pub fn tab(webhook: &Webhook, page: Option<Page<Delivery>>, is_later_page: bool, replay: BulkAction) -> AnyView {
-    let Page { data, next_cursor } = page.unwrap_or(Page { data: Vec::new(), next_cursor: None });
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn webhook_deliveries(
+    webhook: Arc<Webhook>,
+    page: Answer<Option<Page<Delivery>>>,
+    is_later_page: bool,
+    replay: BulkAction,
+) -> Shown {
+    Ok(loaded(page, move |page| page.map(|page| tab(&webhook, page, is_later_page, replay))))
+}
+
+fn tab(webhook: &Webhook, page: Page<Delivery>, is_later_page: bool, replay: BulkAction) -> AnyView {
+    let Page { data, next_cursor } = page;
     let id = webhook.id;
     let path = format!("/webhooks/{id}?tab=deliveries");
     view! {

@@ -9,14 +9,17 @@ mod test;
 use domain::{Permission, WebhookState, api};
 use leptos::prelude::*;
 use leptos_router::hooks::{use_params_map, use_query_map};
+use std::sync::Arc;
 
-use super::{health, new::form_choices, report_state};
+use super::{health, report_state};
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::{
-        deliveries::{list_deliveries, show_delivery},
+        deliveries::{ListDeliveries, ShowDelivery},
         webhooks::{
-            DeleteWebhook, ExplainSignature, RotateSecret, SaveWebhook, SetWebhookState, TestWebhook, reveal_secret,
-            show_webhook,
+            DeleteWebhook, ExplainSignature, ListFormChoices, RevealSecret, RotateSecret, SaveWebhook, SetWebhookState,
+            TestWebhook, show_webhook,
         },
     },
     components::{
@@ -24,12 +27,13 @@ use crate::{
         field::{FormProblem, Refusal},
         heading::Heading,
         icon::icon,
-        loaded::{loaded, loaded_or},
+        loaded::loaded_or,
         problem::problem_page,
         status::webhook_status,
     },
     keyboard::shortcut,
     live::Live,
+    pages::lazy::lazily,
     session::may,
     time::Time,
 };
@@ -52,9 +56,8 @@ impl Tab {
         (Self::Signature, "signature", "Signature"),
     ];
 
-    fn parse(text: Option<String>) -> Self {
-        let text = text.unwrap_or_default();
-        Self::ALL.into_iter().find(|(_, name, _)| *name == text).map_or(Self::Test, |(tab, ..)| tab)
+    fn named(name: &str) -> Self {
+        Self::ALL.into_iter().find(|(_, it, _)| *it == name).map_or(Self::Test, |(tab, ..)| tab)
     }
 }
 
@@ -70,14 +73,27 @@ struct Actions {
     replay: BulkAction,
 }
 
-/// One webhook with its tabs.
+/// Fetches the code of a tab; true once it is here.
+#[cfg(feature = "hydrate")]
+pub async fn fetch_tab(name: &str) -> bool {
+    let fetched = match Tab::named(name) {
+        Tab::Test => test::__preload_webhook_test().await,
+        Tab::Deliveries => history::__preload_webhook_deliveries().await,
+        Tab::Settings => settings::__preload_webhook_settings().await,
+        Tab::Secret => secret::__preload_webhook_secret().await,
+        Tab::Signature => signature::__preload_webhook_signature().await,
+    };
+    fetched.is_ok()
+}
+
+/// One webhook with its tabs, each of which is a download of its own.
 #[component]
 pub fn Webhook() -> AnyView {
     let params = use_params_map();
     let query = use_query_map();
     let live: Live = expect_context();
     let id = Memo::new(move |_| params.with(|params| params.get("id").unwrap_or_default()));
-    let tab = Memo::new(move |_| Tab::parse(query.with(|query| query.get("tab"))));
+    let tab = Memo::new(move |_| query.with(|query| Tab::named(query.get_str("tab").unwrap_or_default())));
     let asked = move |name: &'static str| query.with(|query| query.get(name));
     let actions = Actions {
         test: ServerAction::new(),
@@ -90,29 +106,24 @@ pub fn Webhook() -> AnyView {
     };
     report_state(actions.state);
     // A refused form keeps what was typed: only a success is a reason to fetch again.
-    let saved = Memo::new(move |seen: Option<&u32>| {
-        let succeeded = actions.save.value().with(|answer| matches!(answer, Some(Ok(()))));
-        seen.copied().unwrap_or_default() + u32::from(succeeded)
-    });
+    let saved = actions.save.successes();
     let webhook =
-        Resource::new(move || (id.get(), saved.get(), actions.state.version().get()), |(id, ..)| show_webhook(id));
-    let choices = Resource::new(|| (), |()| form_choices());
-    let result = Resource::new(
-        move || asked("delivery").filter(|_| tab.get() == Tab::Test),
-        |delivery| async move {
-            match delivery {
-                Some(delivery) => show_delivery(delivery).await.map(Some),
-                None => Ok(None),
-            }
-        },
+        Answer::new(move || (id.get(), saved.get(), actions.state.version().get()), |(id, ..)| show_webhook(id));
+    let choices = Answer::asked(
+        move || matches!(tab.get(), Tab::Test | Tab::Settings),
+        |is_asked| is_asked.then_some(ListFormChoices {}),
     );
-    let history = Resource::new(
+    let result = Answer::asked(
+        move || asked("delivery").filter(|_| tab.get() == Tab::Test),
+        |delivery| delivery.map(|id| ShowDelivery { id }),
+    );
+    let history = Answer::asked(
         move || (id.get(), tab.get(), asked("cursor"), live.missed.get()),
-        |(id, tab, cursor, _)| async move {
+        |(id, tab, cursor, _)| {
             let (limit, range) = match tab {
                 Tab::Test => (20, Some(api::TimeRange::Day)),
                 Tab::Deliveries => (50, None),
-                Tab::Settings | Tab::Secret | Tab::Signature => return Ok(None),
+                Tab::Settings | Tab::Secret | Tab::Signature => return None,
             };
             let query = api::DeliveryQuery {
                 webhook_id: id.parse().ok(),
@@ -121,33 +132,29 @@ pub fn Webhook() -> AnyView {
                 cursor: cursor.filter(|_| tab == Tab::Deliveries),
                 ..api::DeliveryQuery::default()
             };
-            list_deliveries(query).await.map(Some)
+            Some(ListDeliveries { query })
         },
     );
-    let secret = Resource::new(
+    let secret = Answer::asked(
         move || (id.get(), tab.get() == Tab::Secret && asked("show").is_some()),
-        |(id, shown)| async move { if shown { reveal_secret(id).await.map(Some) } else { Ok(None) } },
+        |(id, is_asked)| is_asked.then_some(RevealSecret { id }),
     );
     let show = move |webhook: api::Webhook| {
         let head = head(&webhook, actions.state, tab);
-        let webhook = StoredValue::new(webhook);
-        let body = move || {
-            let webhook = webhook.get_value();
+        let webhook = Arc::new(webhook);
+        let body = lazily(move || {
+            let webhook = webhook.clone();
             match tab.get() {
-                Tab::Test => {
-                    loaded(choices, move |choices| test::tab(&webhook, &choices.events, actions.test, result, history))
-                }
+                Tab::Test => Box::pin(test::webhook_test(webhook, choices, actions.test, result, history)),
                 Tab::Deliveries => {
-                    let cursor = asked("cursor");
-                    loaded(history, move |page| history::tab(&webhook, page, cursor.is_some(), actions.replay))
+                    let is_later_page = asked("cursor").is_some();
+                    Box::pin(history::webhook_deliveries(webhook, history, is_later_page, actions.replay))
                 }
-                Tab::Settings => {
-                    loaded(choices, move |choices| settings::tab(&webhook, choices, actions.save, actions.delete))
-                }
-                Tab::Signature => signature::tab(&webhook, actions.explain),
-                Tab::Secret => loaded(secret, move |secret| secret::tab(&webhook, secret, actions.rotate)),
+                Tab::Settings => Box::pin(settings::webhook_settings(webhook, choices, actions.save, actions.delete)),
+                Tab::Secret => Box::pin(secret::webhook_secret(webhook, secret, actions.rotate)),
+                Tab::Signature => Box::pin(signature::webhook_signature(webhook, actions.explain)),
             }
-        };
+        });
         view! {
             <div class="page">
                 {head}

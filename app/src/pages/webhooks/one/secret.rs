@@ -5,33 +5,45 @@ use domain::{
     api::{RotatedSecret, Webhook},
 };
 use leptos::{prelude::*, task::spawn_local};
+use std::sync::Arc;
 
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::webhooks::{RotateSecret, reveal_secret},
     components::{
         copy::copy,
         field::{FormProblem, Refusal, SelectField, TextField, empty_after},
         icon::icon,
+        loaded::loaded,
         toast::Toasts,
     },
+    pages::lazy::Shown,
     session::may,
     time::Time,
 };
 
 const HIDDEN: &str = "whsec_••••••••••••••••••••••••••••••••";
 
-/// The tab. `shown` is the secret when the address asks for it, which is how it is seen without JavaScript.
-pub fn tab(webhook: &Webhook, shown: Option<RotatedSecret>, rotate: ServerAction<RotateSecret>) -> AnyView {
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn webhook_secret(
+    webhook: Arc<Webhook>,
+    secret: Answer<Option<RotatedSecret>>,
+    rotate: ServerAction<RotateSecret>,
+) -> Shown {
+    Ok(loaded(secret, move |shown| tab(&webhook, shown, rotate)))
+}
+
+fn tab(webhook: &Webhook, shown: Option<RotatedSecret>, rotate: ServerAction<RotateSecret>) -> AnyView {
     if !may(Permission::ReadSecrets) {
         return view! { <p class="empty">"Only owners and admins see the secret."</p> }.into_any();
     }
     let previous = RwSignal::new(shown.as_ref().and_then(|secret| secret.previous_expires_at));
     let secret = RwSignal::new(shown.map(|secret| secret.secret));
-    Effect::new(move |_| {
-        if let Some(Ok(rotated)) = rotate.value().get() {
-            secret.set(Some(rotated.secret));
-            previous.set(rotated.previous_expires_at);
-        }
+    rotate.on_success(move |rotated| {
+        secret.set(Some(rotated.secret));
+        previous.set(rotated.previous_expires_at);
     });
     view! {
         <div class="stack-wide page-narrow">

@@ -2,23 +2,37 @@
 
 use domain::{Permission, api::Webhook};
 use leptos::prelude::*;
+use std::sync::Arc;
 
 use crate::{
+    action::{ActionForm, ServerAction},
+    answer::Answer,
     calls::{
         webhook_form::WebhookForm,
-        webhooks::{DeleteWebhook, SaveWebhook},
+        webhooks::{DeleteWebhook, FormChoices, SaveWebhook},
     },
     components::{
         field::{FormProblem, Refusal},
         icon::icon,
+        loaded::loaded,
         status::count,
     },
-    pages::webhooks::{form::WebhookEditor, new::FormChoices},
+    pages::{lazy::Shown, webhooks::form::WebhookEditor},
     session::may,
 };
 
-/// The tab.
-pub fn tab(
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn webhook_settings(
+    webhook: Arc<Webhook>,
+    choices: Answer<Option<FormChoices>>,
+    save: ServerAction<SaveWebhook>,
+    delete: ServerAction<DeleteWebhook>,
+) -> Shown {
+    Ok(loaded(choices, move |choices| choices.map(|choices| tab(&webhook, choices, save, delete))))
+}
+
+fn tab(
     webhook: &Webhook,
     choices: FormChoices,
     save: ServerAction<SaveWebhook>,

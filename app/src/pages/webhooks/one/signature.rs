@@ -6,29 +6,37 @@ use domain::{
 };
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
+use std::sync::Arc;
 
 use crate::{
+    action::{ActionForm, ServerAction},
     calls::webhooks::ExplainSignature,
     components::{
         field::{FieldError, FormProblem, Refusal, TextField},
         icon::icon,
         status::{Tone, count, status},
     },
+    pages::lazy::Shown,
     time::Time,
 };
 
 const HEADERS_EXAMPLE: &str = "webhook-id: evt_…\nwebhook-timestamp: 1614265330\nwebhook-signature: v1,…";
 
-/// The tab.
-pub fn tab(webhook: &Webhook, explain: ServerAction<ExplainSignature>) -> AnyView {
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn webhook_signature(webhook: Arc<Webhook>, explain: ServerAction<ExplainSignature>) -> Shown {
+    Ok(tab(&webhook, explain))
+}
+
+fn tab(webhook: &Webhook, explain: ServerAction<ExplainSignature>) -> AnyView {
     let refusal = Refusal::of(explain);
     let id = webhook.id.to_string();
     let query = use_query_map().get_untracked();
     let typed = |name: &str| query.get(name).unwrap_or_default();
     let (headers, body) = (typed("headers"), typed("body"));
     // Without JavaScript the answer comes back in the address.
-    let before: Option<Vec<Finding>> = serde_json::from_str(&typed("found")).ok();
-    let found = move || match explain.value().get() {
+    let before: Option<Vec<Finding>> = crate::objects::from_str(&typed("found")).ok();
+    let found = move || match explain.answer() {
         Some(Ok(found)) => Some(found),
         Some(Err(_)) => None,
         None => before.clone(),

@@ -6,26 +6,44 @@ use domain::{
 };
 use leptos::{ev::SubmitEvent, form::FromFormData, html, prelude::*};
 use leptos_router::hooks::use_query_map;
+use std::sync::Arc;
 
 use crate::{
-    calls::{event_types::EventChoice, webhooks::TestWebhook},
+    action::{ActionForm, ServerAction},
+    answer::Answer,
+    calls::{
+        event_types::EventChoice,
+        webhooks::{FormChoices, TestWebhook},
+    },
     components::{
         attempt::{attempt_view, result_line},
         delivery_table::{Arrival, DeliveryTable},
         field::{FieldError, FormProblem, Refusal},
         icon::icon,
-        loaded::{Answer, loaded},
+        loaded::loaded,
         status::delivery_status,
     },
     json_text,
+    pages::lazy::Shown,
     session::may,
 };
 
 /// Rows of the history.
 const ROWS: usize = 20;
 
-/// The tab.
-pub fn tab(
+/// The tab, as a download of its own.
+#[lazy(fallible)]
+pub fn webhook_test(
+    webhook: Arc<Webhook>,
+    choices: Answer<Option<FormChoices>>,
+    test: ServerAction<TestWebhook>,
+    result: Answer<Option<DeliveryDetail>>,
+    history: Answer<Option<Page<Delivery>>>,
+) -> Shown {
+    Ok(loaded(choices, move |choices| choices.map(|choices| tab(&webhook, &choices.events, test, result, history))))
+}
+
+fn tab(
     webhook: &Webhook,
     choices: &[EventChoice],
     test: ServerAction<TestWebhook>,
