@@ -89,9 +89,13 @@ where
         Some(answer.and_then(|text| read(&text)))
     }
 
-    /// Acts on the answer of every success.
+    /// Acts on the answer of every success; one that cannot be read is a refusal.
     pub fn on_success(self, act: impl Fn(S::Output) + 'static) {
-        self.state().after_success(Box::new(move |text| _ = read(text).map(&act)));
+        let state = self.state();
+        state.after_success(Box::new(move |text| match read(text) {
+            Ok(answer) => act(answer),
+            Err(unreadable) => state.answer.set(Some(Err(unreadable))),
+        }));
     }
 }
 

@@ -17,6 +17,9 @@ const CARGO_DENY: &str = "0.20.2";
 /// What verifies our signatures, and an S3 that verifies them too.
 const PYTHON_PACKAGES: [&str; 3] = ["standardwebhooks==1.1.0", "svix==2.9.1", "moto[iam,s3,server]==5.2.5"];
 
+/// What Debian's package `fonts-liberation` brings.
+const LIBERATION_SANS: &str = "/usr/share/fonts/truetype/liberation/LiberationSans-Regular.ttf";
+
 /// Brings everything that is needed, or says what a person has to do.
 pub fn install(tests: bool, check: bool) -> Outcome<()> {
     node()?;
@@ -127,14 +130,18 @@ fn npm(folder: &Path) -> Outcome<()> {
 
 /// Debian's browser; where the package is only a pointer to a snap (Ubuntu), Playwright's own build.
 fn chromium() -> Outcome<()> {
+    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
+    if release.lines().any(|line| line == "ID=debian") {
+        return apt(&[
+            ("chromium", find("chromium").is_some()),
+            // The pictures that screens are compared with have its letters; the browser only recommends it.
+            ("fonts-liberation", Path::new(LIBERATION_SANS).exists()),
+        ]);
+    }
     let own = target().join("browsers");
     let installed = own.join("installed");
     if find("chromium").is_some() || installed.exists() {
         return Ok(());
-    }
-    let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    if release.lines().any(|line| line == "ID=debian") {
-        return apt(&[("chromium", false)]);
     }
     if !is_root() {
         return Err(
