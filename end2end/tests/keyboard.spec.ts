@@ -37,6 +37,7 @@ test("the palette finds pages, webhooks and pasted ids", async ({ signedIn: page
     await page.keyboard.press("Control+k");
     await input.fill(` ${pasted}`);
     await page.keyboard.press("Enter");
+    await expect(palette(page)).toBeHidden();
     await expect(page).toHaveURL(path);
   }
 

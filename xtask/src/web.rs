@@ -88,8 +88,6 @@ fn compile(dev: bool) -> Outcome<PathBuf> {
         "--",
         // The module is cut along what refers to what.
         "-Clink-args=--emit-relocs",
-        // Only what is smaller for it: the download is a fiftieth smaller.
-        "-Cllvm-args=-inline-threshold=0",
     ]))?;
     Ok(target().join("wasm32-unknown-unknown").join(if dev { "debug" } else { profile }).join("frontend.wasm"))
 }

@@ -3,7 +3,10 @@
 use leptos::{ev::KeyboardEvent, html, prelude::*, task::spawn_local};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 
-use super::{icon::icon, shortcuts::drive_dialog};
+use super::{
+    icon::icon,
+    shortcuts::{drive_dialog, told_closed},
+};
 use crate::{
     calls::{saved_views::saved_views, webhooks::list_webhooks},
     keyboard::places,
@@ -120,7 +123,7 @@ pub fn Palette(
         }
     };
     view! {
-        <dialog class="dialog palette" node_ref=node on:close=move |_| open.set(false) aria-label="Command palette">
+        <dialog class="dialog palette" node_ref=node on:close=move |_| told_closed(node, open) aria-label="Command palette">
             <div class="palette-input">
                 {icon("search")}
                 <input

@@ -20,6 +20,11 @@ pub fn drive_dialog(node: NodeRef<html::Dialog>, open: RwSignal<bool>) {
     });
 }
 
+/// What a dialog does when the browser tells that it was closed. That may come late, when it is open again already.
+pub fn told_closed(node: NodeRef<html::Dialog>, open: RwSignal<bool>) {
+    open.set(node.get_untracked().is_some_and(|dialog| dialog.open()));
+}
+
 /// The dialog with all keys.
 #[component]
 pub fn ShortcutList(
@@ -53,7 +58,7 @@ pub fn ShortcutList(
         places().map(|place| row(vec!["g".to_owned(), map.place(place.key)], place.title)).collect_view()
     };
     view! {
-        <dialog class="dialog" node_ref=node on:close=move |_| open.set(false) aria-labelledby="shortcuts-title">
+        <dialog class="dialog" node_ref=node on:close=move |_| told_closed(node, open) aria-labelledby="shortcuts-title">
             <div class="dialog-head">
                 <h2 id="shortcuts-title">"Keyboard shortcuts"</h2>
                 <button
