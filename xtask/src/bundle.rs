@@ -11,10 +11,11 @@ use crate::{
 use std::{
     collections::{BTreeMap, BTreeSet},
     fmt::Write as _,
-    fs,
+    fs, mem,
     path::{Path, PathBuf},
     process::Command,
 };
+use walrus::{ConstExpr, Element, ElementItems, Module};
 use wasm_bindgen_cli_support::Bindgen;
 use wasm_split_cli_support::{Options, transform};
 use wasmparser::{Parser, Payload, TypeRef};
@@ -28,6 +29,9 @@ pub const LOADER: &str = "./parts.js";
 const SHARED: &str = "__wasm_split";
 /// Under this name a pack imports it.
 const MAIN: &str = "main";
+
+/// Under this name the module imports functions of its script.
+const IMPORTS: &str = "./signalbox_bg.js";
 
 /// In the names of what `wasm-streams` exports, which comes with Leptos and which nothing here uses. What is exported stays.
 const STREAMS: &str = "intounderlying";
@@ -204,7 +208,7 @@ fn bind(module: Vec<u8>, dev: bool) -> Outcome<(String, Vec<u8>)> {
     if inline || !output.local_modules().is_empty() || !output.npm_dependencies().is_empty() {
         return Err("a dependency of the browser half brings JavaScript files, which the page would not load".into());
     }
-    let script = output.js().to_owned();
+    let mut script = output.js().to_owned();
     let module = output.wasm_mut();
     let mut unused = Vec::new();
     for export in module.exports.iter().filter(|export| export.name.contains(STREAMS)) {
@@ -213,7 +217,49 @@ fn bind(module: Vec<u8>, dev: bool) -> Outcome<(String, Vec<u8>)> {
     for export in unused {
         module.exports.delete(export);
     }
+    without_empty_segments(module);
+    if !dev {
+        script = with_short_imports(module, &script)?;
+    }
     Ok((script, module.emit_wasm()))
+}
+
+/// For every part that was cut off, the module fills its places in the table with null, which is there already: nine hundred
+/// segments, which are a hundredth of the module.
+fn without_empty_segments(module: &mut Module) {
+    let is_empty = |element: &&Element| match &element.items {
+        ElementItems::Functions(functions) => functions.is_empty(),
+        ElementItems::Expressions(_, values) => values.iter().all(|value| matches!(value, ConstExpr::RefNull(_))),
+    };
+    let empty: Vec<_> = module.elements.iter().filter(is_empty).map(Element::id).collect();
+    for id in empty {
+        for table in module.tables.iter_mut() {
+            table.elem_segments.remove(&id);
+        }
+        module.elements.delete(id);
+    }
+}
+
+/// Gives short names to what the module imports from its script: those of wasm-bindgen end in a hash, which no compression makes
+/// smaller.
+fn with_short_imports(module: &mut Module, script: &str) -> Outcome<String> {
+    let mut short = BTreeMap::new();
+    for (number, import) in module.imports.iter_mut().filter(|import| import.module == IMPORTS).enumerate() {
+        let name = format!("f{number}");
+        if short.insert(mem::replace(&mut import.name, name.clone()), name).is_some() {
+            return Err("the module imports one function twice: not expected".into());
+        }
+    }
+    let mut lines = String::new();
+    for line in script.lines() {
+        let name = line.split_once(": function(").map_or("", |(name, _)| name.trim_start());
+        match short.remove(name) {
+            Some(shorter) => lines.push_str(&line.replacen(name, &shorter, 1)),
+            None => lines.push_str(line),
+        }
+        lines.push('\n');
+    }
+    if short.is_empty() { Ok(lines) } else { Err(format!("imports that the script does not have: {short:?}").into()) }
 }
 
 fn smaller(path: &Path) -> Outcome<Vec<u8>> {
