@@ -87,7 +87,7 @@ impl<T: Content> Answer<T> {
         self.data.get().map(|fetched| fetched?.to())
     }
 
-    /// Shows it whenever it has come, as text or as an error.
+    /// Shows what has come, an answer or an error, and again whenever it changes.
     pub fn shown(self, show: impl Fn(Result<T, CallError>) -> AnyView + Send + Sync + 'static) -> AnyView {
         shown(self.data, Arc::new(move |fetched| show(fetched.and_then(|data| data.to()))))
     }
@@ -127,7 +127,7 @@ where
 
 /// A server function with its arguments, whose answer nobody has to read at once.
 pub trait Asked<T>: Sized + 'static {
-    #[doc(hidden)]
+    /// Calls it.
     fn fetch(self) -> Boxed<Fetched>;
 }
 

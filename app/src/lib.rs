@@ -23,6 +23,7 @@ mod live;
 mod objects;
 mod pages;
 mod preferences;
+mod search;
 mod session;
 #[cfg(feature = "ssr")]
 pub mod ssr;

@@ -68,7 +68,12 @@ impl LiveEvent {
         self.kind == "dead_letters"
     }
 
-    /// Whether a delivery was given up.
+    /// A delivery that was given up.
+    pub fn dead_letter(&self) -> Option<Delivery> {
+        if self.is_dead_letter() { self.delivery() } else { None }
+    }
+
+    /// Whether a delivery was given up: for those who need no more of it.
     pub fn is_dead_letter(&self) -> bool {
         #[derive(Deserialize)]
         struct Outcome {
@@ -138,7 +143,7 @@ impl Live {
     pub fn ticks(self, is_of_kind: impl Fn(&LiveEvent) -> bool + 'static) -> RwSignal<u32> {
         let (ticks, waits) = (RwSignal::new(0), StoredValue::new(false));
         self.on_event(move |event| {
-            if is_of_kind(event) && !waits.get_value() {
+            if !waits.get_value() && is_of_kind(event) {
                 waits.set_value(true);
                 let tick = move || {
                     // The page may be gone by now.

@@ -17,7 +17,7 @@ function asked(page: Page, before: boolean): Promise<string[]> {
 
 test("a first visit loads its own page; the others follow once it is live", async ({ page, goto }) => {
   await goto("/login");
-  await expect.poll(() => asked(page, false)).toEqual(expect.arrayContaining(["deliveries", "overview", "webhook_test"]));
+  await expect.poll(() => asked(page, false)).toEqual(expect.arrayContaining(["deliveries", "integration", "overview", "webhook", "webhook_test"]));
   expect(await asked(page, true)).toEqual(["login"]);
 });
 

@@ -1,6 +1,9 @@
 //! Dead letters: what the queue shows, and what is done to those that a person chose.
 
-use domain::api::{DeadLetter, DeadLetterQuery, DeadLetterSummary, Page};
+use domain::{
+    Timestamp,
+    api::{DeadLetterQuery, DeadLetterSummary, Delivery},
+};
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
@@ -11,11 +14,24 @@ use crate::{
     error::CallError,
 };
 
+/// A row of the queue. The API has it as one object, which takes the browser twice the code to read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DeadLetter {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// When it was given up.
+    pub died_at: Timestamp,
+    /// When it is discarded unless somebody retries it.
+    pub expires_at: Timestamp,
+}
+
 /// What the queue shows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Queue {
     /// One page, the newest delivery first.
-    pub letters: Page<DeadLetter>,
+    pub letters: Vec<DeadLetter>,
+    /// Where the next page begins, if there is one.
+    pub next_cursor: Option<String>,
     /// How many there are in all, and of which webhooks.
     pub summary: DeadLetterSummary,
 }
@@ -24,8 +40,14 @@ pub struct Queue {
 #[server(prefix = "/_ui", endpoint = "dead-letters/list", protocol = ByJson)]
 pub async fn list_dead_letters(query: DeadLetterQuery) -> Result<Queue, CallError> {
     let (engine, actor) = ssr::caller()?;
-    let letters = engine.dead_letters(&actor, query).await?;
-    Ok(Queue { letters, summary: engine.dead_letter_summary(&actor).await? })
+    let page = engine.dead_letters(&actor, query).await?;
+    let letters = page.data.into_iter().map(|it| DeadLetter {
+        delivery: it.delivery,
+        died_at: it.died_at,
+        expires_at: it.expires_at,
+    });
+    let summary = engine.dead_letter_summary(&actor).await?;
+    Ok(Queue { letters: letters.collect(), next_cursor: page.next_cursor, summary })
 }
 
 /// How many there are.

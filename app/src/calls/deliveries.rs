@@ -1,7 +1,8 @@
 //! Deliveries and their tries.
 
-use domain::api::{Delivery, DeliveryDetail, DeliveryQuery, Failures, Page};
+use domain::api::{Attempt, Delivery, DeliveryQuery, Failures, Page};
 use leptos::prelude::*;
+use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
 use crate::ssr;
@@ -24,11 +25,24 @@ pub async fn group_failures(query: DeliveryQuery) -> Result<Failures, CallError>
     Ok(engine.failures(&actor, query).await?)
 }
 
+/// A delivery with what was sent and all tries. The API has it as one object, which takes the browser twice the code to read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeliveryScreen {
+    /// The delivery.
+    pub delivery: Delivery,
+    /// The exact text sent; `None` once it is not kept any more.
+    pub request_body: Option<String>,
+    /// The tries, the first one first.
+    pub attempts_made: Vec<Attempt>,
+}
+
 /// One delivery with what was sent and all tries.
 #[server(prefix = "/_ui", endpoint = "deliveries/show", protocol = ByJson)]
-pub async fn show_delivery(id: String) -> Result<DeliveryDetail, CallError> {
+pub async fn show_delivery(id: String) -> Result<DeliveryScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
-    Ok(engine.delivery(&actor, ssr::id(&id, "Delivery")?).await?)
+    let detail = engine.delivery(&actor, ssr::id(&id, "Delivery")?).await?;
+    let domain::api::DeliveryDetail { delivery, request_body, attempts_made } = detail;
+    Ok(DeliveryScreen { delivery, request_body, attempts_made })
 }
 
 /// Sends a delivery again.

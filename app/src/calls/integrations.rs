@@ -1,29 +1,32 @@
-//! Integrations: the dashboard, the form, health, logs. Long because it is a list of small functions, one for each thing that
+//! Integrations: the dashboard, settings, health, logs. Long because it is a list of small functions, one for each thing that
 //! these screens ask for.
 #![cfg_attr(
     feature = "ssr",
     expect(clippy::unused_async, reason = "server functions are async, and the catalogue is in memory")
 )]
 
-use std::collections::BTreeMap;
-
 use domain::{
-    IntegrationDraft, IntegrationId, IntegrationState,
+    IntegrationId, IntegrationState, IntegrationStatus, Timestamp,
     api::{
-        Alert, CheckResult, CheckRound, Diagnosis, DiagnosisKind, EmailUsage, HealthReport, Integration,
-        IntegrationLine, IntegrationSummary, LogEntry, LogQuery, Page, TimeRange,
+        ActionStep, Alert, CheckResult, CheckRound, Diagnosis, DiagnosisKind, EmailUsage, HealthFigures, HealthHour,
+        IntegrationLine, IntegrationSummary, LogEntry, LogQuery, Page, RunbookStep, TimeRange,
     },
-    catalogue::{Field, FieldKind, IntegrationType, Provider},
+    catalogue::IntegrationType,
+    health::Health,
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-#[cfg(feature = "ssr")]
-use crate::ssr;
 use crate::{
+    calls::integration_form::{FormScreen, IntegrationForm},
     codec::{ByForm, ByJson},
     error::CallError,
+};
+#[cfg(feature = "ssr")]
+use {
+    crate::ssr,
+    domain::catalogue::{ConnectionKind, Provider},
+    std::collections::BTreeMap,
 };
 
 /// What is typed to clear a log.
@@ -65,10 +68,7 @@ pub async fn show_dashboard() -> Result<Dashboard, CallError> {
         let provider = engine.provider(&line.provider).ok();
         IntegrationRow {
             provider_name: provider.map_or_else(|| line.provider.clone(), |it| it.name.clone()),
-            impact: provider
-                .filter(|_| line.health == domain::health::Health::Down)
-                .map(|it| it.impact.clone())
-                .unwrap_or_default(),
+            impact: provider.filter(|_| line.health == Health::Down).map(|it| it.impact.clone()).unwrap_or_default(),
             line,
         }
     };
@@ -105,12 +105,14 @@ pub async fn list_providers() -> Result<Vec<ProviderChoice>, CallError> {
 /// A provider that is to be configured.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ProviderScreen {
-    /// The provider.
-    pub provider: Provider,
-    /// What has to be registered there, when it is connected by OAuth.
-    pub redirect_uri: Option<String>,
-    /// What an integration of it can depend on, by name.
-    pub others: Vec<(IntegrationId, String)>,
+    /// As people know it.
+    pub name: String,
+    /// What it does.
+    pub summary: String,
+    /// Its documentation of what has to be set up.
+    pub docs: Option<String>,
+    /// The form of a new integration.
+    pub form: FormScreen,
 }
 
 /// One provider.
@@ -118,46 +120,98 @@ pub struct ProviderScreen {
 pub async fn show_provider(id: String) -> Result<ProviderScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
     let provider = engine.provider(&id)?;
-    let (redirect_uri, others) = (engine.redirect_uri(provider), named(&engine, &actor).await?);
-    Ok(ProviderScreen { provider: provider.as_ref().clone(), redirect_uri, others })
+    let form = FormScreen {
+        form: IntegrationForm::blank(provider),
+        fields: provider.fields.clone(),
+        secrets: BTreeMap::new(),
+        redirect_uri: engine.redirect_uri(provider),
+        others: named(&engine, &actor).await?,
+    };
+    let Provider { name, summary, docs, .. } = provider.as_ref().clone();
+    Ok(ProviderScreen { name, summary, docs, form })
 }
 
-/// An integration with its provider.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+/// An integration, as much of it as stands on every tab. What only one tab shows comes with that tab.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IntegrationScreen {
-    /// The integration.
-    pub integration: Integration,
-    /// Its provider.
-    pub provider: Provider,
-    /// What has to be registered there, when it is connected by OAuth.
-    pub redirect_uri: Option<String>,
-    /// What it has sent, if it sends e-mails.
-    pub usage: Option<EmailUsage>,
+    /// Its id.
+    pub id: IntegrationId,
+    /// What it is for.
+    pub kind: IntegrationType,
+    /// Its name.
+    pub name: String,
+    /// Whether it is used.
+    pub state: IntegrationState,
+    /// What the dashboard counts it as.
+    pub status: IntegrationStatus,
+    /// How it is.
+    pub health: Health,
+    /// Until when somebody works on it.
+    pub maintenance_until: Option<Timestamp>,
+    /// Its emergency procedure.
+    pub runbook: Vec<RunbookStep>,
+    /// What members are told about it at the moment; empty: nothing.
+    pub status_note: String,
+    /// Its provider, as people know it.
+    pub provider_name: String,
+    /// Whether an account consents to it.
+    pub is_oauth: bool,
+    /// Whether another provider can stand in for it.
+    pub can_fail_over: bool,
 }
 
 /// One integration.
 #[server(prefix = "/_ui", endpoint = "integrations/show", protocol = ByJson)]
 pub async fn show_integration(id: String) -> Result<IntegrationScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
+    let it = engine.integration(&actor, ssr::id(&id, "Integration")?).await?;
+    let provider = engine.provider(&it.provider)?;
+    Ok(IntegrationScreen {
+        id: it.id,
+        kind: it.kind,
+        name: it.name,
+        state: it.state,
+        status: it.status,
+        health: it.health,
+        maintenance_until: it.maintenance_until,
+        runbook: it.runbook,
+        status_note: it.status_note,
+        provider_name: provider.name.clone(),
+        is_oauth: provider.connection == ConnectionKind::Oauth,
+        can_fail_over: provider.channel.is_some(),
+    })
+}
+
+/// The settings of an integration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct SettingsScreen {
+    /// Its form.
+    pub form: FormScreen,
+    /// What it has sent, if it sends e-mails.
+    pub usage: Option<EmailUsage>,
+}
+
+/// The settings of one integration.
+#[server(prefix = "/_ui", endpoint = "integrations/settings", protocol = ByJson)]
+pub async fn show_settings(id: String) -> Result<SettingsScreen, CallError> {
+    let (engine, actor) = ssr::caller()?;
     let integration = engine.integration(&actor, ssr::id(&id, "Integration")?).await?;
-    let provider = engine.provider(&integration.provider)?.clone();
-    let usage = if provider.kind == IntegrationType::Email {
+    let provider = engine.provider(&integration.provider)?;
+    let mut others = named(&engine, &actor).await?;
+    others.retain(|(id, _)| *id != integration.id);
+    let usage = if integration.kind == IntegrationType::Email {
         Some(engine.email_usage(&actor, integration.id).await?)
     } else {
         None
     };
-    let redirect_uri = engine.redirect_uri(&provider);
-    Ok(IntegrationScreen { provider: provider.as_ref().clone(), redirect_uri, integration, usage })
-}
-
-/// What an integration can depend on: all others, by name.
-#[server(prefix = "/_ui", endpoint = "integrations/others", protocol = ByJson)]
-pub async fn list_others(id: String) -> Result<Vec<(IntegrationId, String)>, CallError> {
-    let (engine, actor) = ssr::caller()?;
-    let own: IntegrationId = ssr::id(&id, "Integration")?;
-    let mut others = named(&engine, &actor).await?;
-    others.retain(|(id, _)| *id != own);
-    Ok(others)
+    let form = FormScreen {
+        form: IntegrationForm::of(&integration),
+        fields: provider.fields.clone(),
+        secrets: integration.secrets,
+        redirect_uri: engine.redirect_uri(provider),
+        others,
+    };
+    Ok(SettingsScreen { form, usage })
 }
 
 /// All integrations with their names.
@@ -172,11 +226,86 @@ async fn named(engine: &engine::Engine, actor: &engine::Actor) -> Result<Vec<(In
     Ok(engine.integration_lines(actor).await?.into_iter().map(|line| (line.id, line.name)).collect())
 }
 
+/// The health of an integration, and what its provider calls things.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct HealthScreen {
+    /// Its id.
+    pub id: IntegrationId,
+    /// What the dashboard counts it as.
+    pub status: IntegrationStatus,
+    /// How it is.
+    pub health: Health,
+    /// Since when it is so.
+    pub health_since: Timestamp,
+    /// When it was last checked or used.
+    pub last_checked_at: Option<Timestamp>,
+    /// How long the last result took, in milliseconds.
+    pub last_latency_ms: Option<i64>,
+    /// What was wrong the last time, until it works again.
+    pub last_error: Option<String>,
+    /// When it is checked next.
+    pub next_check_at: Option<Timestamp>,
+    /// Whether somebody works on it.
+    pub is_maintained: bool,
+    /// The newest errors, at most five.
+    pub recent_errors: Vec<(Timestamp, String)>,
+    /// What they have in common.
+    pub pattern: Option<String>,
+    /// What the newest error means.
+    pub meaning: Option<String>,
+    /// The last 24 hours.
+    pub last_24h: HealthFigures,
+    /// The 7 days before: what is normal.
+    pub normal: HealthFigures,
+    /// What uptime should be, in percent.
+    pub uptime_target_percent: f64,
+    /// The last 24 hours one by one, the oldest first.
+    pub hours: Vec<HealthHour>,
+    /// The last 60 results of checks by minute, the oldest first.
+    pub beats: Vec<HealthHour>,
+    /// The last 30 days one by one, the oldest first.
+    pub days: Vec<HealthHour>,
+    /// What to do next.
+    pub actions: Vec<ActionStep>,
+    /// What its metrics count: "E-mails".
+    pub unit: String,
+    /// Where the provider's support is reached.
+    pub support: Option<String>,
+    /// Whether another provider can stand in for it.
+    pub can_fail_over: bool,
+}
+
 /// All about its health.
 #[server(prefix = "/_ui", endpoint = "integrations/health", protocol = ByJson)]
-pub async fn show_health(id: String) -> Result<HealthReport, CallError> {
+pub async fn show_health(id: String) -> Result<HealthScreen, CallError> {
     let (engine, actor) = ssr::caller()?;
-    Ok(engine.health_report(&actor, ssr::id(&id, "Integration")?).await?)
+    let report = engine.health_report(&actor, ssr::id(&id, "Integration")?).await?;
+    let it = report.integration;
+    let provider = engine.provider(&it.provider)?;
+    Ok(HealthScreen {
+        id: it.id,
+        status: it.status,
+        health: it.health,
+        health_since: it.health_since,
+        last_checked_at: it.last_checked_at,
+        last_latency_ms: it.last_latency_ms,
+        last_error: it.last_error,
+        next_check_at: it.next_check_at,
+        is_maintained: it.maintenance_until.is_some(),
+        recent_errors: report.recent_errors.into_iter().map(|entry| (entry.at, entry.message)).collect(),
+        pattern: report.pattern,
+        meaning: report.trouble.map(|trouble| trouble.meaning),
+        last_24h: report.last_24h,
+        normal: report.normal,
+        uptime_target_percent: report.uptime_target_percent,
+        hours: report.hours,
+        beats: report.beats,
+        days: report.days,
+        actions: report.actions,
+        unit: provider.unit.clone(),
+        support: provider.support.clone(),
+        can_fail_over: provider.channel.is_some(),
+    })
 }
 
 /// Entries of logs, newest first; with a range, those since it began.
@@ -187,113 +316,28 @@ pub async fn list_logs_in(query: LogQuery, range: Option<TimeRange>) -> Result<P
     Ok(engine.logs(&actor, LogQuery { from: from.or(query.from), ..query }).await?)
 }
 
-/// The fields of the form, named as they are posted: all text, as it was typed.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct IntegrationForm {
-    /// The integration that is changed; empty for a new one.
-    pub id: String,
-    /// Its version when it was read; empty for a new one.
-    pub version: String,
-    /// The provider of a new one.
-    pub provider: String,
-    /// "Name".
-    pub name: String,
-    /// Values of fields that hold one.
-    pub config: BTreeMap<String, String>,
-    /// Values of fields that hold several, each as `field:value`.
-    pub chosen: Vec<String>,
-    /// Secrets; an empty one keeps what is stored.
-    pub secrets: BTreeMap<String, String>,
-    /// Seconds between two checks.
-    pub check_interval_s: String,
-    /// The integration without which it cannot work; empty for none.
-    pub depends_on: String,
-    /// Whether it is used.
-    pub active: bool,
+/// What a test found.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Found {
+    /// Whether it works.
+    pub ok: bool,
+    /// In words for people.
+    pub message: String,
+    /// What the provider said.
+    pub detail: String,
+    /// How long it took, in milliseconds.
+    pub latency_ms: u32,
+    /// What it means, when that is known.
+    pub meaning: Option<String>,
+    /// What helps.
+    pub steps: Vec<String>,
 }
 
-impl IntegrationForm {
-    /// What the form says, by the provider's fields.
-    pub fn draft(&self, provider: &Provider) -> IntegrationDraft {
-        let mut config = domain::catalogue::Config::new();
-        for field in provider.fields.iter().filter(|field| !field.is_secret()) {
-            config.insert(field.name.clone(), self.value(field));
-        }
-        let given = self.secrets.iter().filter(|(_, value)| !value.is_empty());
-        IntegrationDraft {
-            kind: None,
-            provider: self.provider.clone(),
-            name: self.name.clone(),
-            config,
-            secrets: given.map(|(name, value)| (name.clone(), Some(value.clone()))).collect(),
-            // What is no number is no interval either, and refused in the same words.
-            check_interval_s: self.check_interval_s.trim().parse().unwrap_or_default(),
-            depends_on: self.depends_on.parse().ok(),
-            state: if self.active { IntegrationState::Active } else { IntegrationState::Disabled },
-            version: self.version.parse().ok(),
-        }
-    }
-
-    fn value(&self, field: &Field) -> Value {
-        let text = self.config.get(&field.name).map(|text| text.trim()).unwrap_or_default();
-        match field.kind {
-            FieldKind::Switch => Value::Bool(text == "true"),
-            FieldKind::Choices => {
-                let prefix = format!("{}:", field.name);
-                self.chosen.iter().filter_map(|text| text.strip_prefix(&prefix)).map(Value::from).collect()
-            }
-            FieldKind::Number | FieldKind::Choice => {
-                text.parse::<i64>().map_or_else(|_| Value::from(text), Value::from)
-            }
-            _ => Value::from(text),
-        }
-    }
-
-    /// The form of an integration that exists.
-    pub fn of(integration: &Integration) -> Self {
-        let mut form = Self {
-            id: integration.id.to_string(),
-            version: integration.version.to_string(),
-            provider: integration.provider.clone(),
-            name: integration.name.clone(),
-            check_interval_s: integration.check_interval_s.to_string(),
-            depends_on: integration.depends_on.map(|id| id.to_string()).unwrap_or_default(),
-            active: integration.state == IntegrationState::Active,
-            ..Self::default()
-        };
-        for (name, value) in &integration.config {
-            form.put(name, value);
-        }
-        form
-    }
-
-    /// The form of a new integration.
-    pub fn blank(provider: &Provider) -> Self {
-        let mut form = Self {
-            provider: provider.id.clone(),
-            name: provider.name.clone(),
-            check_interval_s: domain::health::DEFAULT_CHECK_INTERVAL_S.to_string(),
-            active: true,
-            ..Self::default()
-        };
-        for field in &provider.fields {
-            if let Some(value) = &field.default {
-                form.put(&field.name, value);
-            }
-        }
-        form
-    }
-
-    fn put(&mut self, name: &str, value: &Value) {
-        match value {
-            Value::Array(values) => {
-                let texts = values.iter().filter_map(Value::as_str);
-                self.chosen.extend(texts.map(|text| format!("{name}:{text}")));
-            }
-            Value::String(text) => drop(self.config.insert(name.to_owned(), text.clone())),
-            other => drop(self.config.insert(name.to_owned(), other.to_string())),
-        }
+impl From<CheckResult> for Found {
+    fn from(CheckResult { ok, message, detail, latency_ms, trouble, .. }: CheckResult) -> Self {
+        let (meaning, steps) = trouble.map(|it| (it.meaning, it.steps)).unzip();
+        let steps = steps.unwrap_or_default().into_iter().map(|step| step.text).collect();
+        Self { ok, message, detail, latency_ms, meaning, steps }
     }
 }
 
@@ -303,7 +347,7 @@ impl IntegrationForm {
 pub async fn save_integration(
     form: IntegrationForm,
     #[server(default)] then: String,
-) -> Result<Option<CheckResult>, CallError> {
+) -> Result<Option<Found>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let id = if form.id.is_empty() { None } else { Some(ssr::id(&form.id, "Integration")?) };
     let stored = match id {
@@ -311,9 +355,9 @@ pub async fn save_integration(
         None => None,
     };
     let provider = engine.provider(stored.as_ref().map_or(&form.provider, |stored| &stored.provider))?;
-    let draft = form.draft(provider);
+    let draft = form.draft(&provider.fields);
     if then == "try" {
-        return Ok(Some(engine.test_draft(&actor, id, draft).await?));
+        return Ok(Some(engine.test_draft(&actor, id, draft).await?.into()));
     }
     let saved = match id {
         Some(id) => engine.update_integration(&actor, id, draft).await?,
@@ -323,7 +367,7 @@ pub async fn save_integration(
         ssr::send_to_provider(&engine, &actor, saved.id, Vec::new()).await?;
         return Ok(None);
     }
-    let tested = if then == "test" { Some(engine.test_integration(&actor, saved.id).await?) } else { None };
+    let tested = if then == "test" { Some(engine.test_integration(&actor, saved.id).await?.into()) } else { None };
     let path = format!("/integrations/{}{}", saved.id, if then == "test" { "" } else { "?tab=settings" });
     if id.is_none() || then == "test" {
         ssr::redirect(&path);
@@ -353,7 +397,7 @@ pub enum Verb {
 
 /// Does it. What a test found is answered.
 #[server(prefix = "/_ui", endpoint = "integrations/act", protocol = ByForm)]
-pub async fn act_on_integration(id: String, verb: Verb) -> Result<Option<CheckResult>, CallError> {
+pub async fn act_on_integration(id: String, verb: Verb) -> Result<Option<Found>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let one = ssr::id(&id, "Integration")?;
     // Where an account has to sign in again, that is what reconnects.
@@ -364,8 +408,8 @@ pub async fn act_on_integration(id: String, verb: Verb) -> Result<Option<CheckRe
     Ok(match verb {
         Verb::Enable => engine.set_integration_state(&actor, one, IntegrationState::Active).await.map(|_| None)?,
         Verb::Disable => engine.set_integration_state(&actor, one, IntegrationState::Disabled).await.map(|_| None)?,
-        Verb::Reconnect => Some(engine.reconnect_integration(&actor, one).await?),
-        Verb::Test => Some(engine.test_integration(&actor, one).await?),
+        Verb::Reconnect => Some(engine.reconnect_integration(&actor, one).await?.into()),
+        Verb::Test => Some(engine.test_integration(&actor, one).await?.into()),
         Verb::BeginMaintenance => engine.set_maintenance(&actor, one, 2).await.map(|_| None)?,
         Verb::EndMaintenance => engine.set_maintenance(&actor, one, 0).await.map(|_| None)?,
     })
@@ -400,11 +444,11 @@ pub async fn delete_integration(id: String) -> Result<(), CallError> {
 
 /// Sends a test e-mail.
 #[server(prefix = "/_ui", endpoint = "integrations/test-email", protocol = ByForm)]
-pub async fn send_test_email(id: String, to: String) -> Result<CheckResult, CallError> {
+pub async fn send_test_email(id: String, to: String) -> Result<Found, CallError> {
     let (engine, actor) = ssr::caller()?;
     let sent = engine.send_test_email(&actor, ssr::id(&id, "Integration")?, &to).await?;
     ssr::redirect_plain_form(&format!("/integrations/{id}?tab=logs"));
-    Ok(sent)
+    Ok(sent.into())
 }
 
 /// Looks at one thing that may be wrong.
@@ -426,8 +470,7 @@ pub async fn save_runbook(
 ) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     let lines = steps.lines().map(str::trim).filter(|line| !line.is_empty());
-    let step =
-        |(index, text): (usize, &str)| domain::api::RunbookStep { text: text.to_owned(), done: done.contains(&index) };
+    let step = |(index, text): (usize, &str)| RunbookStep { text: text.to_owned(), done: done.contains(&index) };
     let draft = domain::api::RunbookDraft {
         steps: lines.enumerate().map(step).collect(),
         status_note: status_note.trim().to_owned(),

@@ -12,6 +12,7 @@ pub mod events;
 pub mod failover;
 pub mod filters;
 pub mod inspector;
+pub mod integration_form;
 pub mod integrations;
 pub mod jobs;
 pub mod members;

@@ -8,6 +8,8 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
+use super::{inspector::inspector_url, webhooks::list_webhooks};
+#[cfg(feature = "ssr")]
 use crate::ssr;
 use crate::{
     codec::{ByForm, ByJson},
@@ -54,10 +56,10 @@ pub async fn show_overview() -> Result<FirstScreen, CallError> {
     let (is_untried, is_tried_once) = (!figures.has_delivered, figures.last_24h.tries() == 1);
     let mut first_run = None;
     if is_untried || is_tried_once {
-        let webhooks = engine.webhooks(&actor, None, None).await?.data;
+        let webhooks = list_webhooks(None).await?.data;
         if is_untried || webhooks.len() <= 1 {
             let webhook_id = webhooks.last().map(|webhook| webhook.id);
-            first_run = Some(FirstRun { webhook_id, inspector: engine.inspector_url(&actor).await? });
+            first_run = Some(FirstRun { webhook_id, inspector: inspector_url().await? });
         }
     }
     Ok(FirstScreen { figures, failing, dead_letters, integrations, alerts, first_run })

@@ -2,7 +2,7 @@
 //! becomes text.
 
 use domain::{
-    api::{Attempt, AttemptTiming, DeliveryDetail, Header},
+    api::{Attempt, AttemptTiming, Header},
     human_bytes, human_ms,
 };
 use leptos::prelude::*;
@@ -12,7 +12,7 @@ use super::{
     icon::icon,
     status::{Tone, attempt_outcome, status},
 };
-use crate::{json_text, time::Time};
+use crate::{calls::deliveries::DeliveryScreen, json_text, time::Time};
 
 /// `245ms`, as the wireframes write it.
 pub fn short_ms(ms: i64) -> String {
@@ -192,7 +192,7 @@ pub fn attempt_view(attempt: &Attempt, request_body: Option<&str>) -> AnyView {
 }
 
 /// All tries of a delivery on a line, the last one open.
-pub fn timeline(detail: &DeliveryDetail) -> AnyView {
+pub fn timeline(detail: &DeliveryScreen) -> AnyView {
     let last = detail.attempts_made.len();
     detail
         .attempts_made

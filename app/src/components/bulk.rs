@@ -27,7 +27,7 @@ impl BulkAction {
     pub fn new() -> Self {
         let toasts: Toasts = expect_context();
         let (start, open) = (ServerAction::<StartBulk>::new(), RwSignal::new(false));
-        start.on_success(move |()| {
+        start.after_success(move || {
             open.set(false);
             toasts.say_with_link("Started.", "/jobs".to_owned(), "Watch it");
         });

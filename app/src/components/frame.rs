@@ -101,16 +101,13 @@ fn dialogs(overlays: Overlays) -> AnyView {
         let opened = overlays.palette.get() || overlays.help.get() || overlays.going.get();
         opened || was.copied().unwrap_or_default()
     });
-    let view = move || {
-        let code = async move {
-            overlays_code(overlays).await.unwrap_or_else(|_| {
-                toasts.say("This needs the server, which cannot be reached.");
-                ().into_any()
-            })
-        };
-        is_wanted.get().then(|| Suspend::new(code))
+    let code = move || async move {
+        overlays_code(overlays).await.unwrap_or_else(|_| {
+            toasts.say("This needs the server, which cannot be reached.");
+            ().into_any()
+        })
     };
-    view.into_any()
+    (move || is_wanted.get().then(|| Suspend::new(code()))).into_any()
 }
 
 fn logo() -> AnyView {
@@ -202,7 +199,7 @@ fn connection(live: Live) -> AnyView {
 }
 
 fn person(session: Session, overlays: Overlays) -> AnyView {
-    let initial = session.name.chars().next().unwrap_or('?').to_uppercase().to_string();
+    let initial = session.name.chars().next().unwrap_or('?').to_string();
     let label = format!("Account of {}", session.name);
     view! {
         <button type="button" class="person" popovertarget="person" aria-label=label>
@@ -243,9 +240,7 @@ fn person(session: Session, overlays: Overlays) -> AnyView {
 
 /// Shows saved preferences as soon as the server has them.
 pub fn apply_saved(save: ServerAction<SavePreferences>) {
-    save.on_success(move |preferences| {
-        preferences.apply();
-    });
+    save.on_success(|preferences| preferences.apply());
 }
 
 fn theme_form() -> AnyView {

@@ -47,9 +47,7 @@ pub fn Alerts() -> AnyView {
     let act = ServerAction::<ActOnAlert>::new();
     let save = ServerAction::<SaveAlertSettings>::new();
     let toasts: Toasts = expect_context();
-    save.on_success(move |()| {
-        toasts.say("Saved");
-    });
+    save.after_success(move || toasts.say("Saved"));
     let ticks = live.ticks(|event| event.is_of("alerts"));
     let alerts = Answer::new(
         move || {

@@ -35,9 +35,7 @@ pub fn RetryPolicy() -> AnyView {
     let settings = Answer::new(|| (), |()| show_retry_policy());
     let save = ServerAction::<SaveRetryPolicy>::new();
     let toasts: Toasts = expect_context();
-    save.on_success(move |()| {
-        toasts.say("Saved");
-    });
+    save.after_success(move || toasts.say("Saved"));
     view! {
         <div class="page">
             <div class="page-head">

@@ -6,11 +6,7 @@ mod table;
 
 use std::collections::BTreeSet;
 
-use domain::{
-    DeliveryId, Permission,
-    api::{DeadLetter, JobKind},
-    delivery::DeliveryState,
-};
+use domain::{DeliveryId, Permission, api::JobKind};
 use leptos::prelude::*;
 use leptos_router::hooks::use_query_map;
 
@@ -18,7 +14,7 @@ use crate::{
     action::{ActionForm, ServerAction},
     answer::Answer,
     calls::{
-        dead_letters::{MoveDeadLetters, Queue, RestoreDeadLetters, list_dead_letters},
+        dead_letters::{DeadLetter, MoveDeadLetters, Queue, RestoreDeadLetters, list_dead_letters},
         filters::filter_choices,
     },
     components::{
@@ -79,8 +75,7 @@ pub fn DeadLetters() -> AnyView {
     let moved = live.ticks(LiveEvent::moves_dead_letters);
     live.on_event(move |event| {
         let wanted = |filters: &Filters| {
-            let dead_letter = event.delivery().filter(|it| it.status == DeliveryState::DeadLetter)?;
-            let_pass(filters, dead_letter.webhook_id, &dead_letter.event, dead_letter.error).then_some(dead_letter.id)
+            event.dead_letter().filter(|it| let_pass(filters, it.webhook_id, &it.event, it.error)).map(|it| it.id)
         };
         if let Some(id) = filters.with_untracked(wanted) {
             page.new.update(|new| _ = new.insert(id));
@@ -161,10 +156,10 @@ fn take_back(ids: &str, restore: ServerAction<RestoreDeadLetters>) -> AnyView {
 }
 
 fn content(queue: Queue, page: Page) -> AnyView {
-    let Queue { letters, summary } = queue;
+    let Queue { letters, next_cursor, summary } = queue;
     let filters = page.filters.get_untracked();
     if filters.cursor.is_none() {
-        page.new.update(|new| new.retain(|id| letters.data.first().is_some_and(|first| *id > first.delivery.id)));
+        page.new.update(|new| new.retain(|id| letters.first().is_some_and(|first| *id > first.delivery.id)));
     }
     let matching = matching(&filters, &summary.webhooks);
     let items = match matching {
@@ -172,7 +167,7 @@ fn content(queue: Queue, page: Page) -> AnyView {
         Some(_) => count(summary.total, "item", "items"),
         None => format!("filtered, of {}", count(summary.total, "item", "items")),
     };
-    let is_empty = letters.data.is_empty();
+    let is_empty = letters.is_empty();
     let is_later_page = filters.cursor.is_some();
     let acts = may(Permission::ReplayDeliveries);
     let show_new = move |_| {
@@ -206,8 +201,8 @@ fn content(queue: Queue, page: Page) -> AnyView {
                         }
                     })}
             </div>
-            {if is_empty { nothing(filters.is_filtered()) } else { table::table(letters.data, matching, acts, page) }}
-            {pager(&filters.path(), is_later_page, letters.next_cursor.as_deref())}
+            {if is_empty { nothing(filters.is_filtered()) } else { table::table(letters, matching, acts, page) }}
+            {pager(&filters.path(), is_later_page, next_cursor.as_deref())}
         </section>
     }
     .into_any()

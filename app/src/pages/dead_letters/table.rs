@@ -1,12 +1,12 @@
 //! The rows of the queue, in one form: each has its own buttons, and what is chosen is retried or cleared together.
 
-use domain::api::DeadLetter;
 use leptos::prelude::*;
 use wasm_bindgen::JsCast;
 
 use super::{Page, ids};
 use crate::{
     action::ActionForm,
+    calls::dead_letters::DeadLetter,
     components::{
         icon::icon,
         status::{count, status_line},

@@ -1,12 +1,12 @@
 //! Sending a delivery's payload again with changes: an event of its own, to the same webhook.
 
-use domain::{Problems, api::DeliveryDetail};
+use domain::Problems;
 use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*};
 use leptos_router::hooks::use_query_map;
 
 use crate::{
     action::{ActionForm, ServerAction},
-    calls::deliveries::ResendEdited,
+    calls::deliveries::{DeliveryScreen, ResendEdited},
     components::{
         field::{FieldError, FormProblem, Refusal},
         icon::icon,
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// The editor; nothing when the payload is not kept any more.
-pub fn editor(detail: &DeliveryDetail, edit: ServerAction<ResendEdited>) -> Option<AnyView> {
+pub fn editor(detail: &DeliveryScreen, edit: ServerAction<ResendEdited>) -> Option<AnyView> {
     let data = json_text::data_of(detail.request_body.as_deref()?)?;
     let refusal = Refusal::of(edit);
     let typed = use_query_map().with_untracked(|query| query.get("data")).filter(|_| refusal.is_refused());

@@ -15,7 +15,7 @@ use leptos_router::hooks::use_query_map;
 use crate::{
     answer::Answer,
     calls::{
-        deliveries::{group_failures, list_deliveries},
+        deliveries::{GroupFailures, ListDeliveries},
         filters::filter_choices,
     },
     components::{
@@ -92,24 +92,8 @@ pub fn Deliveries() -> AnyView {
     let is_grouped = Memo::new(move |_| filters.read().get("view").is_some());
     let asked =
         move |for_groups: bool| (is_grouped.get() == for_groups).then(|| (query(&filters.read()), live.missed.get()));
-    let deliveries = Answer::new(
-        move || asked(false),
-        |asked| async move {
-            match asked {
-                Some((query, _)) => list_deliveries(query).await.map(Some),
-                None => Ok(None),
-            }
-        },
-    );
-    let failures = Answer::new(
-        move || asked(true),
-        |asked| async move {
-            match asked {
-                Some((query, _)) => group_failures(query).await.map(Some),
-                None => Ok(None),
-            }
-        },
-    );
+    let deliveries = Answer::asked(move || asked(false), |asked| asked.map(|(query, _)| ListDeliveries { query }));
+    let failures = Answer::asked(move || asked(true), |asked| asked.map(|(query, _)| GroupFailures { query }));
     let choices = Answer::new(|| (), |()| filter_choices());
     let tab = move |label: &'static str, view: &'static str| {
         let href = move || {

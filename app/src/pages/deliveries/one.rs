@@ -1,10 +1,6 @@
 //! `/deliveries/{id}`: one delivery, try by try.
 
-use domain::{
-    Permission,
-    api::{DeliveryDetail, DeliveryKind},
-    human_ms,
-};
+use domain::{Permission, api::DeliveryKind, human_ms};
 use leptos::{form::form_data_from_event, prelude::*};
 use leptos_router::{
     NavigateOptions,
@@ -15,7 +11,7 @@ use super::edit::editor;
 use crate::{
     action::{ActionForm, ServerAction},
     answer::Answer,
-    calls::deliveries::{ReplayDelivery, ResendEdited, show_delivery},
+    calls::deliveries::{DeliveryScreen, ReplayDelivery, ResendEdited, show_delivery},
     components::{
         attempt::{payload_view, timeline},
         attempt_diff::attempt_diff,
@@ -67,7 +63,7 @@ pub fn Delivery() -> AnyView {
     loaded_or(detail, move |detail| page(&detail, replay, edit), problem_page)
 }
 
-fn page(detail: &DeliveryDetail, replay: ServerAction<ReplayDelivery>, edit: ServerAction<ResendEdited>) -> AnyView {
+fn page(detail: &DeliveryScreen, replay: ServerAction<ReplayDelivery>, edit: ServerAction<ResendEdited>) -> AnyView {
     let delivery = &detail.delivery;
     let id = delivery.id.to_string();
     let pending = replay.pending();
@@ -125,7 +121,7 @@ fn page(detail: &DeliveryDetail, replay: ServerAction<ReplayDelivery>, edit: Ser
     .into_any()
 }
 
-fn facts(detail: &DeliveryDetail) -> AnyView {
+fn facts(detail: &DeliveryScreen) -> AnyView {
     let delivery = &detail.delivery;
     let fact = |name: &'static str, value: AnyView| {
         view! {
@@ -173,7 +169,7 @@ fn facts(detail: &DeliveryDetail) -> AnyView {
 }
 
 /// Two tries side by side: those that the address names (`?a=1&b=2`), or the last two.
-fn comparison(detail: &DeliveryDetail) -> AnyView {
+fn comparison(detail: &DeliveryScreen) -> AnyView {
     let query = use_query_map();
     let attempts = StoredValue::new(detail.attempts_made.clone());
     let numbers: Vec<i64> = detail.attempts_made.iter().map(|attempt| attempt.number).collect();

@@ -58,12 +58,8 @@ pub fn Suppressions() -> AnyView {
     let filters = Memo::new(move |_| address.with(|query| read(&|name| query.get(name))));
     let (add, remove) = (ServerAction::<Suppress>::new(), ServerAction::<Unsuppress>::new());
     let toasts: Toasts = expect_context();
-    add.on_success(move |()| {
-        toasts.say("Nothing is sent to it from now on.");
-    });
-    remove.on_success(move |()| {
-        toasts.say("E-mails are sent to it again.");
-    });
+    add.after_success(move || toasts.say("Nothing is sent to it from now on."));
+    remove.after_success(move || toasts.say("E-mails are sent to it again."));
     let ticks = live.ticks(is_news);
     let suppressions = Answer::new(
         move || {

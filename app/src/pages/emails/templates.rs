@@ -106,9 +106,7 @@ pub fn TemplatePage() -> AnyView {
     let template = Answer::new(id, show_template);
     let (save, delete) = (ServerAction::<SaveTemplate>::new(), ServerAction::<DeleteTemplate>::new());
     let toasts: Toasts = expect_context();
-    save.on_success(move |()| {
-        toasts.say("Saved");
-    });
+    save.after_success(move || toasts.say("Saved"));
     loaded_or(template, move |screen| page(screen, save, delete), problem_page)
 }
 

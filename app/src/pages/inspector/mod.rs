@@ -46,9 +46,7 @@ pub fn Inspector() -> AnyView {
     // A refused form keeps what was typed: only a success is a reason to fetch again.
     let saved = save.successes();
     let toasts: Toasts = expect_context();
-    save.on_success(move |()| {
-        toasts.say("Saved");
-    });
+    save.after_success(move || toasts.say("Saved"));
     let url = Answer::new(|| (), |()| inspector_url());
     let response = Answer::new(move || saved.get(), |_| show_inspector_response());
     let requests = Answer::new(

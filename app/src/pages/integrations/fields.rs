@@ -1,12 +1,10 @@
 //! The form of an integration, made from its provider's file, and checked in the browser by the server's own rules. One file,
 //! because a form is one list: a function for each kind of field.
 
-use std::collections::BTreeMap;
-
 use domain::{
-    IntegrationId, Permission,
-    api::{CheckResult, SecretMark},
-    catalogue::{Choice, Field, FieldKind, Provider, validate_config},
+    Permission,
+    api::SecretMark,
+    catalogue::{Choice, Field, FieldKind, validate_fields},
     human_ms,
 };
 use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*, task::spawn_local};
@@ -14,7 +12,10 @@ use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*, task::spawn_local}
 use super::one::connection::redirect_uri;
 use crate::{
     action::{ActionForm, ServerAction},
-    calls::integrations::{IntegrationForm, SaveIntegration, regenerate_secret, reveal_secret},
+    calls::{
+        integration_form::{FormScreen, IntegrationForm},
+        integrations::{Found, SaveIntegration, regenerate_secret, reveal_secret},
+    },
     components::{
         field::{FieldError, FormProblem, Refusal, SelectField},
         icon::icon,
@@ -25,7 +26,7 @@ use crate::{
 };
 
 /// What a test found, in full.
-pub fn result(found: &CheckResult) -> AnyView {
+pub fn result(found: &Found) -> AnyView {
     let class = if found.ok { "notice notice-good" } else { "notice notice-bad" };
     let detail = found.detail.clone();
     view! {
@@ -38,12 +39,12 @@ pub fn result(found: &CheckResult) -> AnyView {
                 </p>
                 {(!detail.is_empty()).then(|| view! { <pre class="code break">{detail}</pre> })}
                 {found
-                    .trouble
+                    .meaning
                     .clone()
-                    .map(|trouble| {
+                    .map(|meaning| {
                         view! {
-                            <p>{trouble.meaning}</p>
-                            <ol class="steps">{trouble.steps.into_iter().map(|step| view! { <li>{step.text}</li> }).collect_view()}</ol>
+                            <p>{meaning}</p>
+                            <ol class="steps">{found.steps.iter().map(|step| view! { <li>{step.clone()}</li> }).collect_view()}</ol>
                         }
                     })}
             </div>
@@ -52,27 +53,20 @@ pub fn result(found: &CheckResult) -> AnyView {
     .into_any()
 }
 
-/// The form of `provider`; `marks` are the secrets that are stored, `redirect` what has to be registered there when it is
-/// connected by OAuth, `others` what it can depend on.
-pub fn form(
-    provider: &Provider,
-    form: IntegrationForm,
-    marks: &BTreeMap<String, SecretMark>,
-    redirect: Option<&str>,
-    others: Vec<(IntegrationId, String)>,
-    save: ServerAction<SaveIntegration>,
-) -> AnyView {
+/// The form of an integration, new or changed.
+pub fn form(screen: FormScreen, save: ServerAction<SaveIntegration>) -> AnyView {
+    let FormScreen { form, fields, secrets: marks, redirect_uri: redirect, others } = screen;
     let refusal = Refusal::of(save);
     let may_write = may(Permission::WriteIntegrations);
     let pending = save.pending();
     let known: Vec<String> = marks.keys().cloned().collect();
-    let checked = provider.clone();
+    let checked = fields.clone();
     let check = move |event: SubmitEvent| {
         let Ok(SaveIntegration { form, .. }) = SaveIntegration::from_event(&event) else { return };
         let draft = form.draft(&checked);
         let mut problems = draft.check();
         let has = |name: &str| known.iter().any(|known| known == name) || draft.secrets.contains_key(name);
-        for problem in validate_config(&checked, &draft.config, has).err().unwrap_or_default().into_vec() {
+        for problem in validate_fields(&checked, &draft.config, has).into_vec() {
             problems.add(&problem.field, problem.message);
         }
         if refusal.check(problems.or(())) {
@@ -80,10 +74,10 @@ pub fn form(
         }
     };
     let mut sections: Vec<(String, Vec<AnyView>)> = Vec::new();
-    for field in &provider.fields {
+    for field in &fields {
         // The order of UC §11: id, secret, redirect URI, scopes.
         if field.name == "scopes"
-            && let (Some(uri), Some((_, fields))) = (redirect, sections.last_mut())
+            && let (Some(uri), Some((_, fields))) = (&redirect, sections.last_mut())
         {
             fields.push(redirect_uri(uri));
         }

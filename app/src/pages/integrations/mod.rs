@@ -7,7 +7,7 @@ pub mod one;
 
 use domain::{
     IntegrationStatus, Permission,
-    api::{Alert, CheckResult, CheckRound, IntegrationSummary, JobState},
+    api::{Alert, CheckRound, IntegrationSummary, JobState},
     health::Health,
     human_ms,
 };
@@ -17,7 +17,9 @@ use leptos_router::{NavigateOptions, hooks::query_signal_with_options};
 use crate::{
     action::{ActionForm, ServerAction},
     answer::Answer,
-    calls::integrations::{ActOnIntegration, CancelCheck, CheckAll, Dashboard, IntegrationRow, Verb, show_dashboard},
+    calls::integrations::{
+        ActOnIntegration, CancelCheck, CheckAll, Dashboard, Found, IntegrationRow, Verb, show_dashboard,
+    },
     components::{
         field::{FormProblem, Refusal},
         heading::Heading,
@@ -28,6 +30,7 @@ use crate::{
     },
     keyboard::shortcut,
     live::{Live, after},
+    search::any_contains,
     session::may,
     time::Time,
 };
@@ -163,7 +166,7 @@ fn report(act: ServerAction<ActOnIntegration>) {
     });
 }
 
-fn found_in_short(found: &CheckResult) -> String {
+fn found_in_short(found: &Found) -> String {
     if found.ok { format!("{} in {}", found.message, human_ms(found.latency_ms.into())) } else { found.message.clone() }
 }
 
@@ -275,11 +278,9 @@ fn critical(dashboard: &Dashboard, act: ServerAction<ActOnIntegration>) -> Optio
 }
 
 fn fits(row: &IntegrationRow, search: &str, status: &str) -> bool {
-    let search = search.to_lowercase();
     let line = &row.line;
-    let texts = [&*line.name, &*row.provider_name, line.kind.label()];
     (status.is_empty() || line.status.as_str() == status)
-        && texts.iter().any(|text| text.to_lowercase().contains(&search))
+        && any_contains([&*line.name, &*row.provider_name, line.kind.label()], search)
 }
 
 fn table(

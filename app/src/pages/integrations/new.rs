@@ -8,11 +8,10 @@ use super::fields;
 use crate::{
     action::ServerAction,
     answer::Answer,
-    calls::integrations::{
-        IntegrationForm, ProviderChoice, ProviderScreen, SaveIntegration, list_providers, show_provider,
-    },
+    calls::integrations::{ProviderChoice, ProviderScreen, SaveIntegration, ShowProvider, list_providers},
     components::{heading::Heading, icon::icon, loaded::loaded},
     keyboard::shortcut,
+    search::any_contains,
 };
 
 /// Choosing and configuring.
@@ -21,15 +20,7 @@ pub fn NewIntegration() -> AnyView {
     let query = use_query_map();
     let chosen = Memo::new(move |_| query.with(|query| query.get("provider")).filter(|id| !id.is_empty()));
     let providers = Answer::new(|| (), |()| list_providers());
-    let provider = Answer::new(
-        move || chosen.get(),
-        |id| async move {
-            match id {
-                Some(id) => show_provider(id).await.map(Some),
-                None => Ok(None),
-            }
-        },
-    );
+    let provider = Answer::asked(move || chosen.get(), |id| id.map(|id| ShowProvider { id }));
     let save = ServerAction::<SaveIntegration>::new();
     let search = RwSignal::new(String::new());
     view! {
@@ -46,7 +37,7 @@ pub fn NewIntegration() -> AnyView {
             {loaded(
                 provider,
                 move |provider| match provider {
-                    Some(screen) => configure(&screen, save),
+                    Some(screen) => configure(screen, save),
                     None => loaded(providers, move |providers| choose(providers, search)),
                 },
             )}
@@ -58,8 +49,7 @@ pub fn NewIntegration() -> AnyView {
 fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
     let providers = StoredValue::new(providers);
     let fits = |provider: &ProviderChoice, text: &str| {
-        let text = text.to_lowercase();
-        [&*provider.name, &*provider.summary, provider.kind.label()].iter().any(|it| it.to_lowercase().contains(&text))
+        any_contains([&*provider.name, &*provider.summary, provider.kind.label()], text)
     };
     let groups = Category::ALL.map(|category| {
         let of_group = move || {
@@ -108,30 +98,20 @@ fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
     .into_any()
 }
 
-fn configure(screen: &ProviderScreen, save: ServerAction<SaveIntegration>) -> AnyView {
-    let ProviderScreen { provider, redirect_uri, others } = screen;
-    let form = IntegrationForm::blank(provider);
+fn configure(screen: ProviderScreen, save: ServerAction<SaveIntegration>) -> AnyView {
+    let ProviderScreen { name, summary, docs, form } = screen;
     view! {
         <div class="stack-wide page-narrow">
             <div class="lede">
                 <p>
-                    <strong>{provider.name.clone()}</strong>
+                    <strong>{name}</strong>
                     " · "
-                    {provider.summary.clone()}
+                    {summary}
                 </p>
-                {provider
-                    .docs
-                    .clone()
+                {docs
                     .map(|url| view! { <p><a class="link" href=url target="_blank" rel="noreferrer">"How to set it up"</a></p> })}
             </div>
-            {fields::form(
-                provider,
-                form,
-                &std::collections::BTreeMap::new(),
-                redirect_uri.as_deref(),
-                others.clone(),
-                save,
-            )}
+            {fields::form(form, save)}
         </div>
     }
     .into_any()

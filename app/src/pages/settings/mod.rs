@@ -31,9 +31,7 @@ pub fn Settings() -> AnyView {
     let add = ServerAction::<AddMember>::new();
     let tell = ServerAction::<SaveNotifications>::new();
     let toasts: Toasts = expect_context();
-    tell.on_success(move |()| {
-        toasts.say("Saved");
-    });
+    tell.after_success(move || toasts.say("Saved"));
     let preferences = Answer::new(|| (), |()| show_notifications());
     let members = Answer::new(move || add.version().get(), |_| list_members());
     let audit = Answer::new(cursor, |cursor| async move {

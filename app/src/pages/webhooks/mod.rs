@@ -28,6 +28,7 @@ use crate::{
     keyboard::shortcut,
     live::Live,
     pages::overview::success_rate,
+    search::any_contains,
     session::may,
     time::Time,
 };
@@ -84,14 +85,12 @@ pub fn Webhooks() -> AnyView {
 /// Says that the state was switched.
 pub fn report_state(state: ServerAction<SetWebhookState>) {
     let toasts: Toasts = expect_context();
-    state.on_success(move |()| {
-        toasts.say("Saved");
-    });
+    state.after_success(move || toasts.say("Saved"));
 }
 
 fn fits(WebhookRow { webhook, .. }: &WebhookRow, search: &str) -> bool {
-    let search = search.to_lowercase();
-    [&webhook.name, &webhook.url].into_iter().chain(&webhook.events).any(|text| text.to_lowercase().contains(&search))
+    let texts = [&webhook.name, &webhook.url].into_iter().chain(&webhook.events);
+    any_contains(texts.map(String::as_str), search)
 }
 
 fn table(page: Page<WebhookRow>, search: Memo<Option<String>>, state: ServerAction<SetWebhookState>) -> AnyView {

@@ -32,7 +32,6 @@ pub struct HourFigures {
     /// When the hour begins.
     pub at: Timestamp,
     /// Its tries.
-    #[serde(flatten)]
     pub tries: TryFigures,
 }
 

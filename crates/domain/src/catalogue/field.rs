@@ -241,15 +241,11 @@ pub fn is_email(text: &str) -> bool {
     is_local && text.len() <= 254 && is_host(domain) && (domain.contains('.') || domain == "localhost")
 }
 
-/// Checks all of a configuration that can be checked without asking anybody. `has_secret` tells whether a secret is given
+/// Checks all values of a configuration that can be checked without asking anybody. `has_secret` tells whether a secret is given
 /// or stored already.
-pub fn validate_config(
-    provider: &Provider,
-    config: &Config,
-    has_secret: impl Fn(&str) -> bool,
-) -> Result<(), Problems> {
+pub fn validate_fields(fields: &[Field], config: &Config, has_secret: impl Fn(&str) -> bool) -> Problems {
     let mut problems = Problems::default();
-    for field in &provider.fields {
+    for field in fields {
         if field.is_secret() {
             if !field.optional && !has_secret(&field.name) {
                 problems.add(&format!("secrets.{}", field.name), field.word(&field.words.empty, "is required"));
@@ -258,6 +254,16 @@ pub fn validate_config(
             problems.add(&format!("config.{}", field.name), message);
         }
     }
+    problems
+}
+
+/// The same, and whether the provider has each of these settings.
+pub fn validate_config(
+    provider: &Provider,
+    config: &Config,
+    has_secret: impl Fn(&str) -> bool,
+) -> Result<(), Problems> {
+    let mut problems = validate_fields(&provider.fields, config, has_secret);
     for name in config.keys() {
         if provider.field(name).is_none_or(Field::is_secret) {
             problems.add(&format!("config.{name}"), format!("{} has no setting {name}", provider.name));

@@ -13,7 +13,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-pub use field::{Choice, Config, Field, FieldKind, Words, is_email, is_host, validate_config};
+pub use field::{Choice, Config, Field, FieldKind, Words, is_email, is_host, validate_config, validate_fields};
 pub use kind::{Category, IntegrationType};
 pub use oauth::{ClientAuthentication, Listing, Oauth, Rotation};
 pub use probe::{Handover, Probe, Template};

@@ -4,7 +4,6 @@
 use domain::{
     ConnectionStatus, Permission,
     api::{Calendar, OauthConnection, Refresh},
-    catalogue::Provider,
 };
 use leptos::{prelude::*, task::spawn_local};
 use std::sync::Arc;
@@ -53,15 +52,11 @@ impl Actions {
             link: RwSignal::new(None),
         };
         let toasts: Toasts = expect_context();
-        actions.refresh.on_success(move |()| {
-            toasts.say("The access was renewed");
-        });
+        actions.refresh.after_success(move || toasts.say("The access was renewed"));
         actions.disconnect.on_success(move |done| {
             toasts.say(&done.message);
         });
-        actions.sync.on_success(move |()| {
-            toasts.say("Saved");
-        });
+        actions.sync.after_success(move || toasts.say("Saved"));
         actions
     }
 
@@ -79,11 +74,11 @@ pub fn integration_connection(
     actions: Actions,
 ) -> Shown {
     Ok(loaded(connection, move |connection| {
-        connection.map(|it| tab(&screen.integration.id.to_string(), &it, &screen.provider, actions))
+        connection.map(|it| tab(&screen.id.to_string(), &it, &screen.provider_name, actions))
     }))
 }
 
-fn tab(id: &str, connection: &OauthConnection, provider: &Provider, actions: Actions) -> AnyView {
+fn tab(id: &str, connection: &OauthConnection, provider: &str, actions: Actions) -> AnyView {
     let is_connected = connection.connected_at.is_some();
     view! {
         <div class="stack-wide page-narrow">
@@ -96,7 +91,7 @@ fn tab(id: &str, connection: &OauthConnection, provider: &Provider, actions: Act
     .into_any()
 }
 
-fn status(id: &str, connection: &OauthConnection, provider: &Provider, actions: Actions) -> AnyView {
+fn status(id: &str, connection: &OauthConnection, provider: &str, actions: Actions) -> AnyView {
     let is_connected = connection.connected_at.is_some();
     let (class, sign) = match connection.status {
         ConnectionStatus::Connected => ("notice notice-good", "check"),
@@ -119,7 +114,7 @@ fn status(id: &str, connection: &OauthConnection, provider: &Provider, actions: 
     let renewal = if connection.auto_refresh { " (auto-refresh enabled)" } else { " (nothing renews it)" };
     let may_write = may(Permission::WriteIntegrations);
     let (connect_id, refresh_id) = (id.to_owned(), id.to_owned());
-    let connect_label = if is_connected { "Reconnect".to_owned() } else { format!("Connect {}", provider.name) };
+    let connect_label = if is_connected { "Reconnect".to_owned() } else { format!("Connect {provider}") };
     let can_refresh = connection.auto_refresh && may(Permission::OperateIntegrations);
     let (connecting, refreshing) = (actions.connect.pending(), actions.refresh.pending());
     view! {
@@ -232,10 +227,10 @@ fn link_button(id: &str, made: RwSignal<Option<String>>) -> AnyView {
     .into_any()
 }
 
-fn disconnect_box(id: &str, connection: &OauthConnection, provider: &Provider, actions: Actions) -> AnyView {
+fn disconnect_box(id: &str, connection: &OauthConnection, provider: &str, actions: Actions) -> AnyView {
     let id = id.to_owned();
     let account = connection.account.clone().unwrap_or_else(|| "the account".to_owned());
-    let name = provider.name.clone();
+    let name = provider.to_owned();
     view! {
         <details class="confirm confirm-right">
             <summary class="btn btn-danger">"Disconnect"</summary>
@@ -252,7 +247,7 @@ fn disconnect_box(id: &str, connection: &OauthConnection, provider: &Provider, a
     .into_any()
 }
 
-fn permissions(id: &str, connection: &OauthConnection, provider: &Provider, actions: Actions) -> AnyView {
+fn permissions(id: &str, connection: &OauthConnection, provider: &str, actions: Actions) -> AnyView {
     let is_connected = connection.connected_at.is_some();
     let blocked: Vec<_> =
         connection.permissions.iter().filter(|mark| mark.is_requested).filter_map(|mark| mark.blocks.clone()).collect();
@@ -278,7 +273,7 @@ fn permissions(id: &str, connection: &OauthConnection, provider: &Provider, acti
     };
     let rows = connection.permissions.iter().map(row).collect_view();
     let has_more = connection.permissions.iter().any(|mark| !mark.is_granted);
-    let (id, name) = (id.to_owned(), provider.name.clone());
+    let (id, name) = (id.to_owned(), provider.to_owned());
     let pending = actions.connect.pending();
     view! {
         <section class="card form" aria-labelledby="permissions">

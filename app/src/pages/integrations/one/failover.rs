@@ -78,7 +78,7 @@ fn tab(
     let known = Known { first: StoredValue::new(screen.clone()), news };
     let failover = &screen.failover;
     let channel = failover.channel.clone().unwrap_or_default();
-    let title = channel.get(..1).map(|first| first.to_uppercase() + &channel[1..]).unwrap_or_default();
+    let title = channel.get(..1).map(|first| first.to_ascii_uppercase() + &channel[1..]).unwrap_or_default();
     let ids: Vec<IntegrationId> = failover.members.iter().map(|member| member.integration_id).collect();
     let cards = ids.iter().map(|id| card(screen, known, *id, actions)).collect::<Vec<_>>();
     let mut cards = cards.into_iter();
@@ -321,7 +321,7 @@ fn confirm(
                     "Even if its test fails"
                 </label>
                 <button class="btn btn-primary" name="verb" value=verb disabled=move || pending.get()>
-                    {format!("Yes, {}", label.to_lowercase())}
+                    {format!("Yes, {}", label.to_ascii_lowercase())}
                 </button>
             </ActionForm>
         </details>

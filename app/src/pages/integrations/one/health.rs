@@ -3,13 +3,12 @@
 
 use domain::{
     IntegrationStatus, Permission,
-    api::{ActionStep, HealthFigures, HealthHour, HealthReport},
-    catalogue::{Action, Provider},
+    api::{ActionStep, HealthFigures, HealthHour},
+    catalogue::Action,
     health::Health,
     human_ms,
 };
 use leptos::prelude::*;
-use std::sync::Arc;
 
 use super::super::health_status;
 use crate::{
@@ -17,7 +16,7 @@ use crate::{
     answer::Answer,
     calls::{
         failover::MoveWork,
-        integrations::{ActOnIntegration, Diagnose, IntegrationScreen},
+        integrations::{ActOnIntegration, Diagnose, HealthScreen},
     },
     components::{
         charts::{average_chart, heartbeats, results_chart},
@@ -34,54 +33,51 @@ use crate::{
 /// The tab, as a download of its own.
 #[lazy(fallible)]
 pub fn integration_health(
-    screen: Arc<IntegrationScreen>,
-    report: Answer<Option<HealthReport>>,
+    report: Answer<Option<HealthScreen>>,
     act: ServerAction<ActOnIntegration>,
     diagnose: ServerAction<Diagnose>,
     work: ServerAction<MoveWork>,
 ) -> Shown {
-    Ok(loaded(report, move |report| report.map(|report| tab(&report, &screen.provider, act, diagnose, work))))
+    Ok(loaded(report, move |report| report.map(|report| tab(&report, act, diagnose, work))))
 }
 
 fn tab(
-    report: &HealthReport,
-    provider: &Provider,
+    report: &HealthScreen,
     act: ServerAction<ActOnIntegration>,
     diagnose: ServerAction<Diagnose>,
     work: ServerAction<MoveWork>,
 ) -> AnyView {
     view! {
         <div class="stack-wide">
-            {now(report)} {errors(report)} {metrics(report, provider)} {pictures(report)}
-            {actions(report, provider, diagnose, work)} {maintenance(report, act)}
+            {now(report)} {errors(report)} {metrics(report)} {pictures(report)}
+            {actions(report, diagnose, work)} {maintenance(report, act)}
         </div>
     }
     .into_any()
 }
 
-fn now(report: &HealthReport) -> AnyView {
-    let integration = &report.integration;
-    let since = integration.status != IntegrationStatus::Disabled && integration.health != Health::Unknown;
+fn now(report: &HealthScreen) -> AnyView {
+    let since = report.status != IntegrationStatus::Disabled && report.health != Health::Unknown;
     view! {
         <section class="card stack" aria-labelledby="now">
             <h2 id="now" class="sr-only">"Status"</h2>
             <p class="row">
-                {health_status(integration.status, integration.health)}
-                {since.then(|| view! { <span class="muted">"since " <Time at=integration.health_since /></span> })}
+                {health_status(report.status, report.health)}
+                {since.then(|| view! { <span class="muted">"since " <Time at=report.health_since /></span> })}
             </p>
             <dl class="pairs">
                 <dt>"Last check"</dt>
                 <dd>
-                    {match integration.last_checked_at {
+                    {match report.last_checked_at {
                         Some(at) => {
-                            let took = integration.last_latency_ms.map(|ms| format!(", {}", human_ms(ms)));
+                            let took = report.last_latency_ms.map(|ms| format!(", {}", human_ms(ms)));
                             view! { <Time at /> {took} }.into_any()
                         }
                         None => "not yet".into_any(),
                     }}
                 </dd>
-                {integration.next_check_at.map(|at| view! { <dt>"Next check"</dt> <dd><Time at /></dd> })}
-                {integration.last_error.clone().map(|error| view! { <dt>"Last error"</dt> <dd class="bad">{error}</dd> })}
+                {report.next_check_at.map(|at| view! { <dt>"Next check"</dt> <dd><Time at /></dd> })}
+                {report.last_error.clone().map(|error| view! { <dt>"Last error"</dt> <dd class="bad">{error}</dd> })}
             </dl>
             {heartbeats(&report.beats)}
         </section>
@@ -89,15 +85,15 @@ fn now(report: &HealthReport) -> AnyView {
     .into_any()
 }
 
-fn errors(report: &HealthReport) -> Option<AnyView> {
+fn errors(report: &HealthScreen) -> Option<AnyView> {
     if report.recent_errors.is_empty() {
         return None;
     }
-    let rows = report.recent_errors.iter().map(|entry| {
+    let rows = report.recent_errors.iter().map(|(at, message)| {
         view! {
             <li>
-                <span class="muted"><Time at=entry.at /></span>
-                <span class="grow">{entry.message.clone()}</span>
+                <span class="muted"><Time at=*at /></span>
+                <span class="grow">{message.clone()}</span>
             </li>
         }
     });
@@ -118,7 +114,7 @@ fn percent(value: Option<f64>) -> String {
     value.map_or_else(|| "–".to_owned(), |value| format!("{:.1}%", (value * 10.0).floor() / 10.0))
 }
 
-fn metrics(report: &HealthReport, provider: &Provider) -> AnyView {
+fn metrics(report: &HealthScreen) -> AnyView {
     let (now, normal) = (&report.last_24h, &report.normal);
     let card = |title: String, value: String, detail: String, bad: bool| {
         let class = if bad { "muted num bad" } else { "muted num" };
@@ -136,7 +132,7 @@ fn metrics(report: &HealthReport, provider: &Provider) -> AnyView {
         (all > 0).then(|| of.work_failed * 1000 / all)
     };
     let above = failed_share(now).unwrap_or_default() > failed_share(normal).unwrap_or_default();
-    let unit = &provider.unit;
+    let unit = &report.unit;
     let ms = |ms: Option<i64>| ms.map_or_else(|| "–".to_owned(), human_ms);
     let below = now.uptime_percent.is_some_and(|uptime| uptime < report.uptime_target_percent);
     view! {
@@ -178,7 +174,7 @@ fn metrics(report: &HealthReport, provider: &Provider) -> AnyView {
     .into_any()
 }
 
-fn pictures(report: &HealthReport) -> Option<AnyView> {
+fn pictures(report: &HealthScreen) -> Option<AnyView> {
     let row = |hour: &HealthHour| {
         let figures = &hour.figures;
         view! {
@@ -224,13 +220,8 @@ fn pictures(report: &HealthReport) -> Option<AnyView> {
     })
 }
 
-fn actions(
-    report: &HealthReport,
-    provider: &Provider,
-    diagnose: ServerAction<Diagnose>,
-    work: ServerAction<MoveWork>,
-) -> AnyView {
-    let id = report.integration.id.to_string();
+fn actions(report: &HealthScreen, diagnose: ServerAction<Diagnose>, work: ServerAction<MoveWork>) -> AnyView {
+    let id = report.id.to_string();
     let pending = diagnose.pending();
     let operates = may(Permission::OperateIntegrations);
     let step = |step: &ActionStep| {
@@ -240,7 +231,7 @@ fn actions(
             (Some(Action::VerifyKey | Action::Reconnect), _) if operates => {
                 Some(check(&id, "credentials", &step.label, diagnose))
             }
-            (Some(Action::SwitchToBackup), _) if operates && provider.channel.is_some() => {
+            (Some(Action::SwitchToBackup), _) if operates && report.can_fail_over => {
                 Some(switch(&id, &step.label, work))
             }
             (Some(Action::ViewLogs), _) => Some(link(format!("/integrations/{id}?tab=logs&level=error"), &step.label)),
@@ -263,11 +254,11 @@ fn actions(
             }
         })
     };
-    let support = provider.support.clone().map(|url| away(url, "Contact Support"));
+    let support = report.support.clone().map(|url| away(url, "Contact Support"));
     view! {
         <section class="card stack" aria-labelledby="troubleshooting">
             <h2 id="troubleshooting">"Troubleshooting"</h2>
-            {report.trouble.clone().map(|trouble| view! { <p>{trouble.meaning}</p> })}
+            {report.meaning.clone().map(|meaning| view! { <p>{meaning}</p> })}
             <p class="muted">"Suggested actions:"</p>
             <ol class="steps">{report.actions.iter().map(step).collect_view()}</ol>
             <FormProblem refusal=Refusal::of(diagnose) />
@@ -319,16 +310,16 @@ fn away(href: String, label: &str) -> AnyView {
     view! { <a class="btn btn-sm" href=href target="_blank" rel="noreferrer">{label.to_owned()}</a> }.into_any()
 }
 
-fn maintenance(report: &HealthReport, act: ServerAction<ActOnIntegration>) -> Option<AnyView> {
+fn maintenance(report: &HealthScreen, act: ServerAction<ActOnIntegration>) -> Option<AnyView> {
     if !may(Permission::OperateIntegrations) {
         return None;
     }
-    let (verb, words) = if report.integration.maintenance_until.is_some() {
+    let (verb, words) = if report.is_maintained {
         ("end_maintenance", "End maintenance")
     } else {
         ("begin_maintenance", "Begin maintenance (2 hours)")
     };
-    let id = report.integration.id.to_string();
+    let id = report.id.to_string();
     Some(
         view! {
             <section class="card stack" aria-labelledby="maintenance">

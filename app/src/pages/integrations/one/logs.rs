@@ -5,7 +5,7 @@ use std::{fmt::Write, sync::Arc};
 
 use domain::{
     IntegrationId, Permission,
-    api::{Integration, LogEntry, LogLevel, LogQuery, Page, TimeRange},
+    api::{LogEntry, LogLevel, LogQuery, Page, TimeRange},
 };
 use leptos::prelude::*;
 
@@ -36,23 +36,23 @@ pub fn integration_logs(
     range: Option<TimeRange>,
     clear: ServerAction<ClearLog>,
 ) -> Shown {
-    Ok(loaded(page, move |page| page.map(|page| tab(&screen.integration, page, &asked, range, clear))))
+    Ok(loaded(page, move |page| page.map(|page| tab(screen.id, page, &asked, range, clear))))
 }
 
 fn tab(
-    integration: &Integration,
+    id: IntegrationId,
     page: Page<LogEntry>,
     asked: &LogQuery,
     range: Option<TimeRange>,
     clear: ServerAction<ClearLog>,
 ) -> AnyView {
-    let path = format!("/integrations/{}?tab=logs", integration.id);
+    let path = format!("/integrations/{id}?tab=logs");
     view! {
         <div class="stack-wide">
             <div class="toolbar">
                 {filters(&path, Some("logs"), asked, range)}
-                {exports(Some(integration.id), asked)}
-                {may(Permission::WriteIntegrations).then(|| clearing(integration, clear))}
+                {exports(Some(id), asked)}
+                {may(Permission::WriteIntegrations).then(|| clearing(id, clear))}
             </div>
             {list(page, &path, asked, range, &[])}
         </div>
@@ -131,12 +131,12 @@ pub fn exports(integration: Option<IntegrationId>, asked: &LogQuery) -> AnyView 
     view! { {file("csv", "Export CSV")} {file("ndjson", "Export NDJSON")} }.into_any()
 }
 
-fn clearing(integration: &Integration, clear: ServerAction<ClearLog>) -> AnyView {
+fn clearing(id: IntegrationId, clear: ServerAction<ClearLog>) -> AnyView {
     let refusal = Refusal::of(clear);
     let node = NodeRef::new();
     empty_after(node, clear);
     let pending = clear.pending();
-    let id = integration.id.to_string();
+    let id = id.to_string();
     view! {
         <details class="confirm confirm-right" open=refusal.is_refused()>
             <summary class="btn btn-danger">{icon("trash")} "Clear"</summary>

@@ -11,7 +11,6 @@ mod settings;
 use domain::{
     IntegrationState, Permission,
     api::{LogLevel, LogQuery, TimeRange},
-    catalogue::ConnectionKind,
 };
 use leptos::{prelude::*, task::spawn_local};
 use leptos_router::hooks::{use_params_map, use_query_map};
@@ -24,8 +23,8 @@ use crate::{
     calls::{
         failover::{MoveWork, RehearsalAsked, SaveFailover, ShowFailover, show_failover},
         integrations::{
-            ActOnIntegration, ClearLog, DeleteIntegration, Diagnose, IntegrationScreen, ListLogsIn, ListOthers,
-            SaveIntegration, SaveRunbook, SendTestEmail, ShowHealth, Verb, show_integration,
+            ActOnIntegration, ClearLog, DeleteIntegration, Diagnose, IntegrationScreen, ListLogsIn, SaveIntegration,
+            SaveRunbook, SendTestEmail, ShowHealth, ShowSettings, Verb, show_integration,
         },
         oauth::ShowConnection,
     },
@@ -138,9 +137,9 @@ pub fn IntegrationPage() -> AnyView {
         },
         |asked| asked.map(|(id, _)| ShowHealth { id }),
     );
-    let others = Answer::asked(
-        move || (tab.get() == Tab::Settings).then(|| (id.get(), saved.get())),
-        |asked| asked.map(|(id, _)| ListOthers { id }),
+    let settings = Answer::asked(
+        move || (tab.get() == Tab::Settings).then(|| (id.get(), changes())),
+        |asked| asked.map(|(id, _)| ShowSettings { id }),
     );
     let connection = Answer::asked(
         move || {
@@ -202,9 +201,9 @@ pub fn IntegrationPage() -> AnyView {
             let screen = screen.clone();
             let Actions { act, save, delete, mail, diagnose, runbook, clear, save_failover, work } = actions;
             match tab.get() {
-                Tab::Health => Box::pin(health::integration_health(screen, report, act, diagnose, work)),
+                Tab::Health => Box::pin(health::integration_health(report, act, diagnose, work)),
                 Tab::Connection => Box::pin(connection::integration_connection(screen, connection, connecting)),
-                Tab::Settings => Box::pin(settings::integration_settings(screen, others, save, mail, delete)),
+                Tab::Settings => Box::pin(settings::integration_settings(settings, save, mail, delete)),
                 Tab::Logs => Box::pin(logs::integration_logs(screen, logs, log_query(), range(), clear)),
                 Tab::Failover => {
                     let actions = failover::Actions { save: save_failover, work, act };
@@ -234,14 +233,12 @@ fn tell_of_moves(actions: Actions) {
 }
 
 fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Memo<Tab>) -> AnyView {
-    let integration = &screen.integration;
-    let id = integration.id.to_string();
+    let id = screen.id.to_string();
     let path = format!("/integrations/{id}");
-    let is_oauth = screen.provider.connection == ConnectionKind::Oauth;
     // Where nothing can stand in, or nobody consents, there is nothing to configure.
     let is_shown = move |tab: Tab| match tab {
-        Tab::Connection => is_oauth,
-        Tab::Failover => screen.provider.channel.is_some(),
+        Tab::Connection => screen.is_oauth,
+        Tab::Failover => screen.can_fail_over,
         _ => true,
     };
     let tabs = Tab::ALL.into_iter().filter(|(it, ..)| is_shown(*it)).map(|(it, name, title)| {
@@ -263,7 +260,7 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
         }
     });
     let tabs = tabs.collect_view();
-    let is_active = integration.state == IntegrationState::Active;
+    let is_active = screen.state == IntegrationState::Active;
     let button = move |verb: Verb, label: &'static str, name: &'static str, key: Option<&'static str>| {
         view! {
             <button class="btn" name="verb" value=verb_word(verb) aria-keyshortcuts=key.map(shortcut)>
@@ -278,7 +275,7 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
         .then(|| button(Verb::Test, "Test Connection", "flask", Some("t")));
     let switch = may(Permission::WriteIntegrations).then(|| {
         if is_active {
-            let (name, act_id) = (integration.name.clone(), id.clone());
+            let (name, act_id) = (screen.name.clone(), id.clone());
             view! {
                 <details class="confirm confirm-right">
                     <summary class="btn">{icon("pause")} "Disable Integration"</summary>
@@ -302,20 +299,20 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
             .into_any()
         }
     });
-    let form_id = integration.id.to_string();
+    let form_id = screen.id.to_string();
     view! {
         <p class="crumbs">
             <a class="quiet" href="/integrations">
                 "Integrations"
             </a>
             " / "
-            {screen.provider.name.clone()}
+            {screen.provider_name.clone()}
         </p>
         <div class="page-head">
             <div class="page-title">
-                <span class="kind">{icon(integration.kind.icon())}</span>
-                <Heading text=integration.name.clone() />
-                {health_status(integration.status, integration.health)}
+                <span class="kind">{icon(screen.kind.icon())}</span>
+                <Heading text=screen.name.clone() />
+                {health_status(screen.status, screen.health)}
             </div>
             <div class="row">
                 <ActionForm action=act attr:class="row">
@@ -326,9 +323,9 @@ fn head(screen: &IntegrationScreen, act: ServerAction<ActOnIntegration>, tab: Me
                 {switch}
             </div>
         </div>
-        {(!integration.status_note.is_empty())
-            .then(|| view! { <p class="notice notice-warn">{icon("alert")} {integration.status_note.clone()}</p> })}
-        {integration
+        {(!screen.status_note.is_empty())
+            .then(|| view! { <p class="notice notice-warn">{icon("alert")} {screen.status_note.clone()}</p> })}
+        {screen
             .maintenance_until
             .map(|at| view! { <p class="notice">{icon("pause")} <span>"In maintenance until " <Time at /></span></p> })}
         <FormProblem refusal=Refusal::of(act) />

@@ -1,6 +1,6 @@
 //! The emergency procedure of an integration (UC §9): steps to tick off, and what members are told meanwhile.
 
-use domain::{Permission, api::Integration};
+use domain::Permission;
 use leptos::prelude::*;
 use std::sync::Arc;
 
@@ -18,16 +18,14 @@ use crate::{
 /// The tab, as a download of its own.
 #[lazy(fallible)]
 pub fn integration_runbook(screen: Arc<IntegrationScreen>, save: ServerAction<SaveRunbook>) -> Shown {
-    Ok(tab(&screen.integration, save))
+    Ok(tab(&screen, save))
 }
 
-fn tab(integration: &Integration, save: ServerAction<SaveRunbook>) -> AnyView {
+fn tab(integration: &IntegrationScreen, save: ServerAction<SaveRunbook>) -> AnyView {
     let refusal = Refusal::of(save);
     let pending = save.pending();
     let toasts: Toasts = expect_context();
-    save.on_success(move |()| {
-        toasts.say("Saved");
-    });
+    save.after_success(move || toasts.say("Saved"));
     let may_write = may(Permission::OperateIntegrations);
     let text = integration.runbook.iter().map(|step| step.text.clone()).collect::<Vec<_>>().join("\n");
     let done = integration.runbook.iter().filter(|step| step.done).count();

@@ -1,14 +1,13 @@
 //! Changing an integration, sending a test e-mail through it, and the end of it.
 
-use domain::{IntegrationId, Permission, api::EmailUsage, catalogue::IntegrationType};
+use domain::{Permission, api::EmailUsage};
 use leptos::prelude::*;
-use std::sync::Arc;
 
 use super::super::fields;
 use crate::{
     action::{ActionForm, ServerAction},
     answer::Answer,
-    calls::integrations::{DeleteIntegration, IntegrationForm, IntegrationScreen, SaveIntegration, SendTestEmail},
+    calls::integrations::{DeleteIntegration, SaveIntegration, SendTestEmail, SettingsScreen},
     components::{
         field::{FormProblem, Refusal, TextField},
         icon::icon,
@@ -22,31 +21,29 @@ use crate::{
 /// The tab, as a download of its own.
 #[lazy(fallible)]
 pub fn integration_settings(
-    screen: Arc<IntegrationScreen>,
-    others: Answer<Option<Vec<(IntegrationId, String)>>>,
+    settings: Answer<Option<SettingsScreen>>,
     save: ServerAction<SaveIntegration>,
     mail: ServerAction<SendTestEmail>,
     delete: ServerAction<DeleteIntegration>,
 ) -> Shown {
-    Ok(loaded(others, move |others| others.map(|others| tab(&screen, others, save, mail, delete))))
+    Ok(loaded(settings, move |screen| screen.map(|screen| tab(screen, save, mail, delete))))
 }
 
 fn tab(
-    screen: &IntegrationScreen,
-    others: Vec<(IntegrationId, String)>,
+    screen: SettingsScreen,
     save: ServerAction<SaveIntegration>,
     mail: ServerAction<SendTestEmail>,
     delete: ServerAction<DeleteIntegration>,
 ) -> AnyView {
-    let IntegrationScreen { integration, provider, redirect_uri, usage } = screen;
-    let form = IntegrationForm::of(integration);
-    let sends_mail = provider.kind == IntegrationType::Email && may(Permission::OperateIntegrations);
+    let SettingsScreen { form, usage } = screen;
+    let (id, name) = (form.form.id.clone(), form.form.name.clone());
+    let sends_mail = usage.is_some() && may(Permission::OperateIntegrations);
     view! {
         <div class="stack-wide page-narrow">
             {usage.as_ref().map(meters)}
-            {fields::form(provider, form, &integration.secrets, redirect_uri.as_deref(), others, save)}
-            {sends_mail.then(|| test_email(screen, mail))}
-            {may(Permission::WriteIntegrations).then(|| deletion(screen, delete))}
+            {fields::form(form, save)}
+            {sends_mail.then(|| test_email(id.clone(), mail))}
+            {may(Permission::WriteIntegrations).then(|| deletion(id.clone(), name, delete))}
         </div>
     }
     .into_any()
@@ -77,11 +74,10 @@ fn meters(usage: &EmailUsage) -> AnyView {
     .into_any()
 }
 
-fn test_email(screen: &IntegrationScreen, mail: ServerAction<SendTestEmail>) -> AnyView {
+fn test_email(id: String, mail: ServerAction<SendTestEmail>) -> AnyView {
     let refusal = Refusal::of(mail);
     let pending = mail.pending();
     let own = use_context::<Session>().map(|session| session.email).unwrap_or_default();
-    let id = screen.integration.id.to_string();
     let sent = move || mail.answer().and_then(Result::ok).map(|found| fields::result(&found));
     view! {
         <section class="card form" aria-labelledby="test-email">
@@ -104,10 +100,9 @@ fn test_email(screen: &IntegrationScreen, mail: ServerAction<SendTestEmail>) -> 
     .into_any()
 }
 
-fn deletion(screen: &IntegrationScreen, delete: ServerAction<DeleteIntegration>) -> AnyView {
+fn deletion(id: String, name: String, delete: ServerAction<DeleteIntegration>) -> AnyView {
     let refusal = Refusal::of(delete);
     let pending = delete.pending();
-    let (id, name) = (screen.integration.id.to_string(), screen.integration.name.clone());
     view! {
         <section class="card danger" aria-labelledby="delete">
             <h2 id="delete">"Delete integration"</h2>

@@ -2,7 +2,7 @@
 
 use domain::{
     EventPattern, Permission, Problems,
-    api::{Delivery, DeliveryDetail, DeliveryQuery, Page, Webhook},
+    api::{Delivery, DeliveryQuery, Page, Webhook},
 };
 use leptos::{ev::SubmitEvent, form::FromFormData, html, prelude::*};
 use leptos_router::hooks::use_query_map;
@@ -12,6 +12,7 @@ use crate::{
     action::{ActionForm, ServerAction},
     answer::Answer,
     calls::{
+        deliveries::DeliveryScreen,
         event_types::EventChoice,
         webhooks::{FormChoices, TestWebhook},
     },
@@ -37,7 +38,7 @@ pub fn webhook_test(
     webhook: Arc<Webhook>,
     choices: Answer<Option<FormChoices>>,
     test: ServerAction<TestWebhook>,
-    result: Answer<Option<DeliveryDetail>>,
+    result: Answer<Option<DeliveryScreen>>,
     history: Answer<Option<Page<Delivery>>>,
 ) -> Shown {
     Ok(loaded(choices, move |choices| choices.map(|choices| tab(&webhook, &choices.events, test, result, history))))
@@ -47,7 +48,7 @@ fn tab(
     webhook: &Webhook,
     choices: &[EventChoice],
     test: ServerAction<TestWebhook>,
-    result: Answer<Option<DeliveryDetail>>,
+    result: Answer<Option<DeliveryScreen>>,
     history: Answer<Option<Page<Delivery>>>,
 ) -> AnyView {
     let id = webhook.id.to_string();
@@ -187,7 +188,7 @@ fn form(webhook: &Webhook, choices: &[EventChoice], test: ServerAction<TestWebho
     .into_any()
 }
 
-fn result_box(detail: &DeliveryDetail, test: ServerAction<TestWebhook>) -> AnyView {
+fn result_box(detail: &DeliveryScreen, test: ServerAction<TestWebhook>) -> AnyView {
     let last = detail.attempts_made.last();
     let node: NodeRef<html::Section> = NodeRef::new();
     Effect::new(move |_| {
