@@ -36,7 +36,7 @@ pub use pages::lazy::fetch as fetch_page;
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::{MetaTags, Title, provide_meta_context};
 use leptos_router::{
-    SsrMode,
+    PossibleRouteMatch, SsrMode,
     components::{FlatRoutes, Route, Router},
     path,
 };
@@ -47,6 +47,7 @@ use components::{
     toast::{ToastRegion, Toasts},
 };
 use pages::lazy::Page;
+use std::sync::Arc;
 
 /// Told to the window once the page is live.
 const HYDRATED: &str = "hydrated";
@@ -142,32 +143,32 @@ pub fn App() -> AnyView {
                 {session.map(|session| view! { <Frame session /> })}
                 <main id="main" tabindex="-1">
                     <FlatRoutes fallback=pages::not_found::NotFound>
-                        <Route path=path!("/") view=Page::Overview ssr=SsrMode::Async />
-                        <Route path=path!("/login") view=Page::Login ssr=SsrMode::Async />
-                        <Route path=path!("/setup") view=Page::Setup ssr=SsrMode::Async />
-                        <Route path=path!("/webhooks") view=Page::Webhooks ssr=SsrMode::Async />
-                        <Route path=path!("/webhooks/new") view=Page::NewWebhook ssr=SsrMode::Async />
-                        <Route path=path!("/webhooks/:id") view=Page::Webhook ssr=SsrMode::Async />
-                        <Route path=path!("/deliveries") view=Page::Deliveries ssr=SsrMode::Async />
-                        <Route path=path!("/deliveries/:id") view=Page::Delivery ssr=SsrMode::Async />
-                        <Route path=path!("/dead-letters") view=Page::DeadLetters ssr=SsrMode::Async />
-                        <Route path=path!("/jobs") view=Page::Jobs ssr=SsrMode::Async />
-                        <Route path=path!("/events") view=Page::Events ssr=SsrMode::Async />
-                        <Route path=path!("/events/:id") view=Page::Event ssr=SsrMode::Async />
-                        <Route path=path!("/retry-policy") view=Page::RetryPolicy ssr=SsrMode::Async />
-                        <Route path=path!("/integrations") view=Page::Integrations ssr=SsrMode::Async />
-                        <Route path=path!("/integrations/new") view=Page::NewIntegration ssr=SsrMode::Async />
-                        <Route path=path!("/integrations/:id") view=Page::Integration ssr=SsrMode::Async />
-                        <Route path=path!("/emails") view=Page::Emails ssr=SsrMode::Async />
-                        <Route path=path!("/emails/templates") view=Page::Templates ssr=SsrMode::Async />
-                        <Route path=path!("/emails/templates/:id") view=Page::Template ssr=SsrMode::Async />
-                        <Route path=path!("/emails/suppressions") view=Page::Suppressions ssr=SsrMode::Async />
-                        <Route path=path!("/emails/:id") view=Page::Email ssr=SsrMode::Async />
-                        <Route path=path!("/logs") view=Page::Logs ssr=SsrMode::Async />
-                        <Route path=path!("/alerts") view=Page::Alerts ssr=SsrMode::Async />
-                        <Route path=path!("/inspector") view=Page::Inspector ssr=SsrMode::Async />
-                        <Route path=path!("/api") view=Page::Api ssr=SsrMode::Async />
-                        <Route path=path!("/settings") view=Page::Settings ssr=SsrMode::Async />
+                        <Route path=at(path!("/")) view=Page::Overview ssr=SsrMode::Async />
+                        <Route path=at(path!("/login")) view=Page::Login ssr=SsrMode::Async />
+                        <Route path=at(path!("/setup")) view=Page::Setup ssr=SsrMode::Async />
+                        <Route path=at(path!("/webhooks")) view=Page::Webhooks ssr=SsrMode::Async />
+                        <Route path=at(path!("/webhooks/new")) view=Page::NewWebhook ssr=SsrMode::Async />
+                        <Route path=at(path!("/webhooks/:id")) view=Page::Webhook ssr=SsrMode::Async />
+                        <Route path=at(path!("/deliveries")) view=Page::Deliveries ssr=SsrMode::Async />
+                        <Route path=at(path!("/deliveries/:id")) view=Page::Delivery ssr=SsrMode::Async />
+                        <Route path=at(path!("/dead-letters")) view=Page::DeadLetters ssr=SsrMode::Async />
+                        <Route path=at(path!("/jobs")) view=Page::Jobs ssr=SsrMode::Async />
+                        <Route path=at(path!("/events")) view=Page::Events ssr=SsrMode::Async />
+                        <Route path=at(path!("/events/:id")) view=Page::Event ssr=SsrMode::Async />
+                        <Route path=at(path!("/retry-policy")) view=Page::RetryPolicy ssr=SsrMode::Async />
+                        <Route path=at(path!("/integrations")) view=Page::Integrations ssr=SsrMode::Async />
+                        <Route path=at(path!("/integrations/new")) view=Page::NewIntegration ssr=SsrMode::Async />
+                        <Route path=at(path!("/integrations/:id")) view=Page::Integration ssr=SsrMode::Async />
+                        <Route path=at(path!("/emails")) view=Page::Emails ssr=SsrMode::Async />
+                        <Route path=at(path!("/emails/templates")) view=Page::Templates ssr=SsrMode::Async />
+                        <Route path=at(path!("/emails/templates/:id")) view=Page::Template ssr=SsrMode::Async />
+                        <Route path=at(path!("/emails/suppressions")) view=Page::Suppressions ssr=SsrMode::Async />
+                        <Route path=at(path!("/emails/:id")) view=Page::Email ssr=SsrMode::Async />
+                        <Route path=at(path!("/logs")) view=Page::Logs ssr=SsrMode::Async />
+                        <Route path=at(path!("/alerts")) view=Page::Alerts ssr=SsrMode::Async />
+                        <Route path=at(path!("/inspector")) view=Page::Inspector ssr=SsrMode::Async />
+                        <Route path=at(path!("/api")) view=Page::Api ssr=SsrMode::Async />
+                        <Route path=at(path!("/settings")) view=Page::Settings ssr=SsrMode::Async />
                     </FlatRoutes>
                 </main>
             </div>
@@ -175,6 +176,11 @@ pub fn App() -> AnyView {
         <ToastRegion />
     }
     .into_any()
+}
+
+/// A path as a route takes it. Paths of other shapes would each have their own copy of the router's code.
+fn at(path: impl PossibleRouteMatch + Send + Sync + 'static) -> Arc<dyn PossibleRouteMatch + Send + Sync> {
+    Arc::new(path)
 }
 
 /// Tells tests and measurements that the page is live, and the stylesheet that JavaScript works.

@@ -219,7 +219,7 @@ async function navigations(browser: Browser, cookies: Cookies): Promise<Record<s
   await page.evaluate(
     () =>
       new Promise<void>((done) => {
-        const parts = () => performance.getEntriesByType("resource").filter(({ name }) => /\/pkg\/(page|shared)_/.test(name)).length;
+        const parts = () => performance.getEntriesByType("resource").filter(({ name }) => /\/pkg\/(page|part|shared)_/.test(name)).length;
         let [before, same] = [parts(), 0];
         const timer = setInterval(() => {
           const now = parts();

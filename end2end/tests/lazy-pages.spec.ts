@@ -10,7 +10,7 @@ function asked(page: Page, before: boolean): Promise<string[]> {
   return page.evaluate((before) => {
     const live = performance.getEntriesByName("hydrated")[0]?.startTime ?? 0;
     const found = performance.getEntriesByType("resource").filter(({ startTime }) => !before || startTime < live);
-    const parts = found.map(({ name }) => /\/pkg\/page_([a-z_]+)\./.exec(name)?.[1] ?? "");
+    const parts = found.map(({ name }) => /\/pkg\/(?:page|part)_([a-z_]+)\./.exec(name)?.[1] ?? "");
     return [...new Set(parts)].filter((part) => part !== "").sort();
   }, before);
 }
@@ -35,7 +35,7 @@ test("of a page with tabs a first visit loads the tab that is shown", async ({ s
 test("a palette whose code is gone says so", async ({ signedIn: page, goto, faults }) => {
   faults.expect(/status of 404/);
   faults.expect(/console: TypeError/);
-  await page.route(/\/pkg\/page_overlays_code\./, (route) => route.fulfill({ status: 404 }));
+  await page.route(/\/pkg\/part_later_overlays\./, (route) => route.fulfill({ status: 404 }));
   await goto("/");
   await page.keyboard.press("Control+k");
   await expect(page.getByText("This needs the server, which cannot be reached.")).toBeVisible();
@@ -44,11 +44,11 @@ test("a palette whose code is gone says so", async ({ signedIn: page, goto, faul
 test("a page whose code is gone says so, and a reload brings it", async ({ signedIn: page, goto, faults }) => {
   faults.expect(/status of 404/);
   faults.expect(/console: TypeError/); // what compiling an answer of 404 comes to
-  await page.route(/\/pkg\/page_deliveries\./, (route) => route.fulfill({ status: 404 }));
+  await page.route(/\/pkg\/part_deliveries\./, (route) => route.fulfill({ status: 404 }));
   await goto("/");
   await page.getByRole("link", { name: "Deliveries", exact: true }).click();
   await expect(page.getByRole("heading", heading)).toHaveText("This page could not be loaded");
-  await page.unroute(/\/pkg\/page_deliveries\./);
+  await page.unroute(/\/pkg\/part_deliveries\./);
   await page.getByRole("link", { name: "Reload" }).click();
   await expect(page).toHaveURL("/deliveries");
   await hydrated(page);

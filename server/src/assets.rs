@@ -15,11 +15,17 @@ use axum::{
 use bytes::Bytes;
 use rust_embed::RustEmbed;
 use serde::Deserialize;
-use std::{borrow::Cow, collections::HashMap};
+use std::{
+    borrow::Cow,
+    collections::{BTreeSet, HashMap},
+};
 
 #[derive(RustEmbed)]
 #[folder = "../dist"]
 #[allow_missing = true]
+// Whoever runs WebAssembly takes it compressed, and plain it would be a sixth of the binary. `xtask web --dev`, which compresses
+// nothing, is for debug builds.
+#[cfg_attr(not(debug_assertions), exclude = "*.wasm")]
 struct Dist;
 
 /// The paths of the hashed files that every page links to, such as `/pkg/signalbox.0123456789abcdef.js`.
@@ -57,7 +63,8 @@ fn manifest_in<Files: RustEmbed>() -> Option<Manifest> {
 
 /// Only what is there when the server starts has a route, so a path from outside never reaches the file system.
 fn router_of<S: Clone + Send + Sync + 'static, Files: RustEmbed + 'static>() -> Router<S> {
-    Files::iter().filter(|path| is_public(path)).fold(Router::new(), |router, path| {
+    let paths: BTreeSet<String> = Files::iter().filter_map(|path| public(&path).map(str::to_owned)).collect();
+    paths.into_iter().fold(Router::new(), |router, path| {
         let cache =
             if path.starts_with("pkg/") { "public, max-age=31536000, immutable" } else { "public, max-age=3600" };
         let route = format!("/{path}");
@@ -65,9 +72,10 @@ fn router_of<S: Clone + Send + Sync + 'static, Files: RustEmbed + 'static>() -> 
     })
 }
 
-/// Neither the compressed twin of another file nor ours.
-fn is_public(path: &str) -> bool {
-    !matches!(path.rsplit_once('.'), Some((_, "br" | "gz"))) && path != "manifest.json"
+/// The path under which a file is served, also if only its compressed twins are there; none for ours.
+fn public(path: &str) -> Option<&str> {
+    let path = path.strip_suffix(".br").or_else(|| path.strip_suffix(".gz")).unwrap_or(path);
+    (path != "manifest.json").then_some(path)
 }
 
 fn answer<Files: RustEmbed>(path: &str, cache: &'static str, headers: &HeaderMap) -> Response {
@@ -80,7 +88,7 @@ fn answer<Files: RustEmbed>(path: &str, cache: &'static str, headers: &HeaderMap
         .filter(|(quality, ..)| *quality > 0.0)
         .find_map(|(_, coding, ending)| Some((Files::get(&format!("{path}.{ending}"))?, Some(coding))));
     let Some((file, coding)) = twin.or_else(|| Some((Files::get(path)?, None))) else {
-        return StatusCode::NOT_FOUND.into_response();
+        return StatusCode::NOT_ACCEPTABLE.into_response();
     };
     let hash = file.metadata.sha256_hash();
     let tag = format!("\"{:016x}\"", u64::from_be_bytes(*hash.first_chunk().expect("SHA-256 is longer than 8 bytes")));
@@ -166,6 +174,15 @@ mod tests {
         assert_eq!(body_for("br;q=0, *").await, "script in gzip");
         assert_eq!(body_for("identity").await, "plain script");
         assert_eq!(body_for("").await, "plain script");
+    }
+
+    #[tokio::test]
+    async fn what_is_there_only_compressed_is_refused_to_who_does_not_take_that() {
+        let packed = async |accepted| ask(Method::GET, "/pkg/packed.00.wasm", &[(ACCEPT_ENCODING, accepted)]).await;
+        let (status, headers, body) = packed("br").await;
+        assert_eq!((status, body.as_str()), (StatusCode::OK, "packed in brotli"));
+        assert_eq!(headers[CONTENT_TYPE], "application/wasm");
+        assert_eq!(packed("identity").await.0, StatusCode::NOT_ACCEPTABLE);
     }
 
     #[tokio::test]

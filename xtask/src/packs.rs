@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 /// How many bytes, not optimized and not compressed, cost as much as one more request, one more module to start, and what is
 /// compressed alone instead of together.
-const REQUEST_BYTES: u64 = 20_000;
+const REQUEST_BYTES: u64 = 10_000;
 
 /// Parts that are merged, with the pages that need any of them.
 #[derive(Debug)]

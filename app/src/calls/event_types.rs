@@ -14,20 +14,18 @@ pub struct EventChoice {
     pub category: String,
     /// One sentence.
     pub description: String,
-    /// The `data` of an example, laid out.
-    pub sample: String,
 }
 
-/// All event types, in the order of the catalogue.
-#[server(prefix = "/_ui", endpoint = "event-types/list", protocol = ByJson)]
-pub async fn event_choices() -> Result<Vec<EventChoice>, CallError> {
+impl From<domain::EventType> for EventChoice {
+    fn from(kind: domain::EventType) -> Self {
+        Self { name: kind.name, category: kind.category.0, description: kind.description }
+    }
+}
+
+/// All event types in the order of the catalogue, each with the `data` of an example, laid out.
+#[server(prefix = "/_ui", endpoint = "event-types/samples", protocol = ByJson)]
+pub async fn event_samples() -> Result<Vec<(String, String)>, CallError> {
     let (engine, actor) = crate::ssr::caller()?;
     let types = engine.event_types(&actor).await?;
-    let choice = |kind: domain::EventType| EventChoice {
-        sample: format!("{:#}", kind.sample),
-        name: kind.name,
-        category: kind.category.0,
-        description: kind.description,
-    };
-    Ok(types.into_iter().map(choice).collect())
+    Ok(types.into_iter().map(|kind| (kind.name, format!("{:#}", kind.sample))).collect())
 }

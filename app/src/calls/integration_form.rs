@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use domain::{
     IntegrationDraft, IntegrationId, IntegrationState,
-    api::{Integration, SecretMark},
-    catalogue::{Config, Field, FieldKind, Provider},
-    health::DEFAULT_CHECK_INTERVAL_S,
+    api::SecretMark,
+    catalogue::{Config, Field, FieldKind},
 };
+#[cfg(feature = "ssr")]
+use domain::{api::Integration, catalogue::Provider, health::DEFAULT_CHECK_INTERVAL_S};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -88,7 +89,10 @@ impl IntegrationForm {
             _ => Value::from(text),
         }
     }
+}
 
+#[cfg(feature = "ssr")]
+impl IntegrationForm {
     /// The form of an integration that exists.
     pub fn of(integration: &Integration) -> Self {
         let mut form = Self {

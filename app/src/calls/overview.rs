@@ -8,7 +8,7 @@ use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
 #[cfg(feature = "ssr")]
-use super::{inspector::inspector_url, webhooks::list_webhooks};
+use super::{inspector::inspector_url, webhooks::name_webhooks};
 #[cfg(feature = "ssr")]
 use crate::ssr;
 use crate::{
@@ -56,7 +56,7 @@ pub async fn show_overview() -> Result<FirstScreen, CallError> {
     let (is_untried, is_tried_once) = (!figures.has_delivered, figures.last_24h.tries() == 1);
     let mut first_run = None;
     if is_untried || is_tried_once {
-        let webhooks = list_webhooks(None).await?.data;
+        let webhooks = name_webhooks().await?;
         if is_untried || webhooks.len() <= 1 {
             let webhook_id = webhooks.last().map(|webhook| webhook.id);
             first_run = Some(FirstRun { webhook_id, inspector: inspector_url().await? });

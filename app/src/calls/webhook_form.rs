@@ -1,14 +1,30 @@
 //! A webhook as a form has it: all text, as it was typed. Turning it into a draft happens in the browser (to check) and on the
 //! server (to store) by the same function; the rules themselves are `domain::validate_webhook`.
 
+#[cfg(feature = "ssr")]
+use domain::api::Webhook;
 use domain::{
-    CustomHeader, DeliveryOptions, EventPattern, Filter, Problems, RetryPolicy, WebhookDraft, WebhookState,
-    api::Webhook,
+    CustomHeader, DeliveryOptions, EventPattern, Filter, Problems, RetryPolicy, SourceId, WebhookDraft, WebhookState,
 };
 use serde::{Deserialize, Serialize};
 
-use super::retry_form::RetryForm;
+use super::{event_types::EventChoice, retry_form::RetryForm};
 use crate::delay_text;
+
+/// A form with what it offers to choose from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct WebhookFormScreen {
+    /// What stands in it.
+    pub form: WebhookForm,
+    /// Whether its pace, order and age are not the usual ones.
+    pub is_special: bool,
+    /// The catalogue of events.
+    pub events: Vec<EventChoice>,
+    /// What it can be limited to, by name.
+    pub sources: Vec<(SourceId, String)>,
+    /// The policy of webhooks that have none of their own.
+    pub retry_policy: RetryPolicy,
+}
 
 /// The fields of the form, named as they are posted.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -53,44 +69,6 @@ pub struct WebhookForm {
 }
 
 impl WebhookForm {
-    /// The form of a new webhook in an organization with this policy.
-    pub fn blank(policy: &RetryPolicy) -> Self {
-        Self { active: true, retry: RetryForm::of(policy), ..Self::default() }.with_options(DeliveryOptions::default())
-    }
-
-    /// The form of a webhook that exists, in an organization with this policy.
-    pub fn of(webhook: &Webhook, policy: &RetryPolicy) -> Self {
-        let form = Self {
-            id: webhook.id.to_string(),
-            version: webhook.version.to_string(),
-            name: webhook.name.clone(),
-            url: webhook.url.clone(),
-            description: webhook.description.clone(),
-            events: webhook.events.clone(),
-            header_names: webhook.headers.iter().map(|header| header.name.clone()).collect(),
-            header_values: Vec::new(),
-            source_id: webhook.source_id.map(|id| id.to_string()).unwrap_or_default(),
-            filter: filter_text(&webhook.filter),
-            own_policy: webhook.retry_policy.is_some(),
-            retry: RetryForm::of(webhook.retry_policy.as_ref().unwrap_or(policy)),
-            active: webhook.state == WebhookState::Active,
-            ..Self::default()
-        };
-        form.with_options(webhook.options)
-    }
-
-    fn with_options(self, options: DeliveryOptions) -> Self {
-        let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
-        Self {
-            rate_limit_per_s: number(options.rate_limit_per_s),
-            max_in_flight: number(options.max_in_flight),
-            ordered: options.ordered,
-            time_to_live: options.time_to_live_s.map(delay_text::text).unwrap_or_default(),
-            disable_after: options.disable_after.to_string(),
-            ..self
-        }
-    }
-
     /// What was typed, as a draft, and what in it could not be read.
     pub fn draft(&self) -> (WebhookDraft, Problems) {
         let mut problems = Problems::default();
@@ -154,9 +132,55 @@ impl WebhookForm {
         })
         .collect()
     }
+}
+
+#[cfg(feature = "ssr")]
+impl WebhookForm {
+    /// The form of a new webhook in an organization with this policy.
+    pub fn blank(policy: &RetryPolicy) -> Self {
+        Self { active: true, retry: RetryForm::of(policy), ..Self::default() }.with_options(DeliveryOptions::default())
+    }
+
+    /// The form of a webhook that exists, in an organization with this policy.
+    pub fn of(webhook: &Webhook, policy: &RetryPolicy) -> Self {
+        let form = Self {
+            id: webhook.id.to_string(),
+            version: webhook.version.to_string(),
+            name: webhook.name.clone(),
+            url: webhook.url.clone(),
+            description: webhook.description.clone(),
+            events: webhook.events.clone(),
+            header_names: webhook.headers.iter().map(|header| header.name.clone()).collect(),
+            header_values: Vec::new(),
+            source_id: webhook.source_id.map(|id| id.to_string()).unwrap_or_default(),
+            filter: filter_text(&webhook.filter),
+            own_policy: webhook.retry_policy.is_some(),
+            retry: RetryForm::of(webhook.retry_policy.as_ref().unwrap_or(policy)),
+            active: webhook.state == WebhookState::Active,
+            ..Self::default()
+        };
+        form.with_options(webhook.options)
+    }
+
+    fn with_options(self, options: DeliveryOptions) -> Self {
+        let number = |number: Option<u32>| number.map(|number| number.to_string()).unwrap_or_default();
+        Self {
+            rate_limit_per_s: number(options.rate_limit_per_s),
+            max_in_flight: number(options.max_in_flight),
+            ordered: options.ordered,
+            time_to_live: options.time_to_live_s.map(delay_text::text).unwrap_or_default(),
+            disable_after: options.disable_after.to_string(),
+            ..self
+        }
+    }
+
+    /// Whether its pace, order and age are not the usual ones, or not readable.
+    pub fn is_special(&self) -> bool {
+        let mut problems = Problems::default();
+        self.options(&mut problems) != DeliveryOptions::default() || !problems.is_empty()
+    }
 
     /// What may travel back in an address after an error: everything but the values of headers, which can be credentials.
-    #[cfg(feature = "ssr")]
     pub fn typed(&self) -> String {
         let header_names = self.header_names.iter().filter(|name| !name.is_empty()).cloned().collect();
         let harmless = Self { header_names, header_values: Vec::new(), ..self.clone() };
@@ -165,13 +189,14 @@ impl WebhookForm {
 
     /// What was typed before an error, if anything was, for the same webhook as it is stored now.
     pub fn or_typed(self, typed: Option<String>) -> Self {
-        match typed.and_then(|text| crate::objects::from_str::<Self>(&text).ok()) {
+        match typed.and_then(|text| serde_json::from_str::<Self>(&text).ok()) {
             Some(typed) => Self { id: self.id, version: self.version, ..typed },
             None => self,
         }
     }
 }
 
+#[cfg(feature = "ssr")]
 fn filter_text(filter: &Filter) -> String {
     if filter.is_empty() {
         return String::new();

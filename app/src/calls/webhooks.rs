@@ -1,53 +1,116 @@
 //! Webhooks: their settings, state, secret, and tests.
 
 use domain::{
-    RetryPolicy,
-    api::{DayTries, Page, RotatedSecret, SignatureFinding, Source, Webhook},
+    DeliveryOptions, Timestamp, WebhookId, WebhookState,
+    api::{DayTries, Page, RotatedSecret, SignatureFinding, Webhook},
 };
 use leptos::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::webhook_form::WebhookForm;
-#[cfg(feature = "ssr")]
-use super::{event_types::event_choices, retry_policy::show_retry_policy, sources::list_sources};
+use super::webhook_form::{WebhookForm, WebhookFormScreen};
 #[cfg(feature = "ssr")]
 use crate::ssr;
 use crate::{
-    calls::event_types::EventChoice,
     codec::{ByForm, ByJson},
     error::CallError,
 };
 
-/// Webhooks, newest first.
-#[server(prefix = "/_ui", endpoint = "webhooks/list", protocol = ByJson)]
-pub async fn list_webhooks(cursor: Option<String>) -> Result<Page<Webhook>, CallError> {
+/// A webhook by name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookName {
+    /// Its id.
+    pub id: WebhookId,
+    /// Its name.
+    pub name: String,
+    /// Where deliveries go.
+    pub url: String,
+}
+
+/// The newest hundred webhooks by name, newest first.
+#[server(prefix = "/_ui", endpoint = "webhooks/names", protocol = ByJson)]
+pub async fn name_webhooks() -> Result<Vec<WebhookName>, CallError> {
     let (engine, actor) = ssr::caller()?;
-    Ok(engine.webhooks(&actor, cursor, Some(100)).await?)
+    let name = |Webhook { id, name, url, .. }: Webhook| WebhookName { id, name, url };
+    Ok(engine.webhooks(&actor, None, Some(100)).await?.data.into_iter().map(name).collect())
 }
 
-/// What the form of a webhook offers to choose from.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct FormChoices {
-    /// The catalogue of events.
-    pub events: Vec<EventChoice>,
-    /// What it can be limited to.
-    pub sources: Vec<Source>,
-    /// The policy of webhooks that have none of their own.
-    pub retry_policy: RetryPolicy,
+/// What lists and every tab say of a webhook; what else is set stands in its form.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct WebhookLine {
+    /// Its id.
+    pub id: WebhookId,
+    /// Unique in the organization.
+    pub name: String,
+    /// Where deliveries go.
+    pub url: String,
+    /// For people.
+    pub description: String,
+    /// Event types and patterns.
+    pub events: Vec<String>,
+    /// Whether events are delivered.
+    pub state: WebhookState,
+    /// Why it is disabled, when it was not a person who did it.
+    pub state_reason: Option<String>,
+    /// Failed tries in a row.
+    pub consecutive_failures: i64,
+    /// Pace, order and age of its deliveries.
+    pub options: DeliveryOptions,
+    /// When one held delivery is tried, while it is disabled because its endpoint failed.
+    pub next_probe_at: Option<Timestamp>,
+    /// Until when the others wait behind the first, when it wants its deliveries in order.
+    pub blocked_until: Option<Timestamp>,
+    /// Counts changes.
+    pub version: i64,
+    /// When a try was last made.
+    pub last_triggered_at: Option<Timestamp>,
+    /// Tries that succeeded in the last 30 days.
+    pub delivered_30d: i64,
+    /// Tries that failed in the last 30 days.
+    pub failed_30d: i64,
 }
 
-/// Asks for it.
-#[server(prefix = "/_ui", endpoint = "webhooks/choices", protocol = ByJson)]
-pub async fn list_form_choices() -> Result<FormChoices, CallError> {
-    let (events, sources) = (event_choices().await?, list_sources().await?);
-    Ok(FormChoices { events, sources, retry_policy: show_retry_policy().await?.policy })
+impl From<Webhook> for WebhookLine {
+    fn from(it: Webhook) -> Self {
+        Self {
+            id: it.id,
+            name: it.name,
+            url: it.url,
+            description: it.description,
+            events: it.events,
+            state: it.state,
+            state_reason: it.state_reason,
+            consecutive_failures: it.consecutive_failures,
+            options: it.options,
+            next_probe_at: it.next_probe_at,
+            blocked_until: it.blocked_until,
+            version: it.version,
+            last_triggered_at: it.last_triggered_at,
+            delivered_30d: it.delivered_30d,
+            failed_30d: it.failed_30d,
+        }
+    }
+}
+
+/// The form of a webhook, a new one without `id`. `typed` is what was refused without JavaScript.
+#[server(prefix = "/_ui", endpoint = "webhooks/form", protocol = ByJson)]
+pub async fn show_webhook_form(id: Option<String>, typed: Option<String>) -> Result<WebhookFormScreen, CallError> {
+    let (engine, actor) = ssr::caller()?;
+    let retry_policy = engine.retry_policy(&actor).await?;
+    let form = match id {
+        Some(id) => WebhookForm::of(&engine.webhook(&actor, ssr::id(&id, "Webhook")?).await?, &retry_policy),
+        None => WebhookForm::blank(&retry_policy),
+    };
+    let form = form.or_typed(typed);
+    let sources = engine.sources(&actor).await?.into_iter().map(|source| (source.id, source.name)).collect();
+    let events = engine.event_types(&actor).await?.into_iter().map(Into::into).collect();
+    Ok(WebhookFormScreen { is_special: form.is_special(), form, events, sources, retry_policy })
 }
 
 /// A webhook in the list.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct WebhookRow {
     /// The webhook.
-    pub webhook: Webhook,
+    pub webhook: WebhookLine,
     /// Its last 30 days, the oldest first; empty when nothing was tried.
     pub days: Vec<DayTries>,
 }
@@ -58,15 +121,16 @@ pub async fn list_webhook_rows() -> Result<Page<WebhookRow>, CallError> {
     let (engine, actor) = ssr::caller()?;
     let Page { data, next_cursor } = engine.webhooks(&actor, None, Some(100)).await?;
     let mut days = engine.webhook_days(&actor, &data).await?;
-    let row = |webhook: Webhook| WebhookRow { days: days.remove(&webhook.id).unwrap_or_default(), webhook };
+    let row =
+        |webhook: Webhook| WebhookRow { days: days.remove(&webhook.id).unwrap_or_default(), webhook: webhook.into() };
     Ok(Page { data: data.into_iter().map(row).collect(), next_cursor })
 }
 
 /// One webhook.
 #[server(prefix = "/_ui", endpoint = "webhooks/show", protocol = ByJson)]
-pub async fn show_webhook(id: String) -> Result<Webhook, CallError> {
+pub async fn show_webhook(id: String) -> Result<WebhookLine, CallError> {
     let (engine, actor) = ssr::caller()?;
-    Ok(engine.webhook(&actor, ssr::id(&id, "Webhook")?).await?)
+    Ok(engine.webhook(&actor, ssr::id(&id, "Webhook")?).await?.into())
 }
 
 /// Creates or changes a webhook; with `then` = `test` a test follows.
@@ -96,7 +160,7 @@ async fn store(engine: &engine::Engine, actor: &engine::Actor, form: &WebhookFor
     let id = ssr::id(&form.id, "Webhook")?;
     let stored = engine.webhook(actor, id).await?;
     draft.event_policies = stored.event_policies;
-    if !form.active && stored.state == domain::WebhookState::Paused {
+    if !form.active && stored.state == WebhookState::Paused {
         draft.state = stored.state;
     }
     Ok(engine.update_webhook(actor, id, draft).await?)
@@ -104,7 +168,7 @@ async fn store(engine: &engine::Engine, actor: &engine::Actor, form: &WebhookFor
 
 /// Switches delivery on or off.
 #[server(prefix = "/_ui", endpoint = "webhooks/state", protocol = ByForm)]
-pub async fn set_webhook_state(id: String, state: domain::WebhookState) -> Result<(), CallError> {
+pub async fn set_webhook_state(id: String, state: WebhookState) -> Result<(), CallError> {
     let (engine, actor) = ssr::caller()?;
     engine.set_webhook_state(&actor, ssr::id(&id, "Webhook")?, state).await?;
     Ok(())

@@ -72,9 +72,7 @@ pub fn DeliveryTable(
     report_replay(replay);
     let may_replay = may(domain::Permission::ReplayDeliveries);
     let empty = empty.run();
-    view! {
-        <FormProblem refusal=Refusal::of(replay) />
-        {(arrival == Arrival::Waits).then(|| live_bar(live_rows))}
+    let table = view! {
         <div class="table-wrap" hidden=move || shown.read().is_empty()>
             <table class="table">
                 <caption class="sr-only">{caption}</caption>
@@ -95,11 +93,16 @@ pub fn DeliveryTable(
                         key=|row| (row.id, row.attempts, row.status.as_str(), row.finished_at)
                         let:row
                     >
-                        {delivery_row(&row, with_webhook, may_replay.then_some(replay))}
+                        {delivery_row(&row, with_webhook, may_replay)}
                     </For>
                 </tbody>
             </table>
         </div>
+    };
+    view! {
+        <FormProblem refusal=Refusal::of(replay) />
+        {(arrival == Arrival::Waits).then(|| live_bar(live_rows))}
+        <ActionForm action=replay>{table}</ActionForm>
         <div hidden=move || !shown.read().is_empty()>{empty}</div>
     }
     .into_any()
@@ -202,7 +205,7 @@ fn report_replay(replay: ServerAction<ReplayDelivery>) {
     });
 }
 
-fn delivery_row(row: &Delivery, with_webhook: bool, replay: Option<ServerAction<ReplayDelivery>>) -> AnyView {
+fn delivery_row(row: &Delivery, with_webhook: bool, may_replay: bool) -> AnyView {
     let id = row.id.to_string();
     let kind = match row.kind {
         DeliveryKind::Event => None,
@@ -235,19 +238,18 @@ fn delivery_row(row: &Delivery, with_webhook: bool, replay: Option<ServerAction<
             <td class="truncate">{delivery_outcome(row)}</td>
             <td class="num">{row.duration_ms.map_or_else(|| "–".to_owned(), human_ms)}</td>
             <td class="col-actions">
-                {replay
-                    .map(|replay| {
+                {may_replay
+                    .then(|| {
                         view! {
-                            <ActionForm action=replay>
-                                <input type="hidden" name="id" value=id.clone() />
-                                <button
-                                    class="btn btn-sm btn-ghost btn-square"
-                                    aria-label=format!("Replay delivery {id}")
-                                    title="Replay"
-                                >
-                                    {icon("replay")}
-                                </button>
-                            </ActionForm>
+                            <button
+                                class="btn btn-sm btn-ghost btn-square"
+                                name="id"
+                                value=id.clone()
+                                aria-label=format!("Replay delivery {id}")
+                                title="Replay"
+                            >
+                                {icon("replay")}
+                            </button>
                         }
                     })}
             </td>

@@ -4,6 +4,7 @@ pub mod attempt;
 pub mod attempt_diff;
 pub mod bulk;
 pub mod charts;
+pub mod check;
 pub mod copy;
 pub mod delivery_table;
 pub mod field;

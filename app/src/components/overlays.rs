@@ -6,7 +6,7 @@ use super::{palette::Palette, shortcuts::ShortcutList};
 use crate::keyboard::Overlays;
 
 /// The palette, the list of keys, and the sign that a second key is awaited.
-#[lazy(fallible)]
+#[lazy(later_overlays, fallible)]
 pub fn overlays_code(overlays: Overlays) -> Result<AnyView, LazyViewError> {
     let view = view! {
         <Palette open=overlays.palette />

@@ -8,7 +8,7 @@ use super::{
     shortcuts::{drive_dialog, told_closed},
 };
 use crate::{
-    calls::{saved_views::saved_views, webhooks::list_webhooks},
+    calls::{saved_views::saved_views, webhooks::name_webhooks},
     keyboard::places,
 };
 
@@ -87,11 +87,12 @@ pub fn Palette(
             input.set_value("");
         }
         spawn_local(async move {
-            let Ok(page) = list_webhooks(None).await else { return };
+            let Ok(webhooks) = name_webhooks().await else { return };
             let views = saved_views().await.unwrap_or_default().into_iter();
             let kept = views.map(|it| Command::new(&it.name, &format!("View of {}", &it.list[1..]), it.href(), "list"));
-            let webhooks = page.data.into_iter();
-            let named = webhooks.map(|it| Command::new(&it.name, &it.url, format!("/webhooks/{}", it.id), "webhook"));
+            let named = webhooks
+                .into_iter()
+                .map(|it| Command::new(&it.name, &it.url, format!("/webhooks/{}", it.id), "webhook"));
             commands.set(fixed().into_iter().chain(kept).chain(named).collect());
         });
     });

@@ -13,7 +13,7 @@ use crate::{
     answer::Answer,
     calls::{
         jobs::{CancelJob, list_jobs},
-        webhooks::list_webhooks,
+        webhooks::name_webhooks,
     },
     components::{
         field::{FormProblem, Refusal},
@@ -38,8 +38,7 @@ pub fn Jobs() -> AnyView {
     let jobs = Answer::new(
         move || (cursor(), cancel.version().get(), live.missed.get()),
         |(cursor, ..)| async {
-            let names = list_webhooks(None).await?.data;
-            let names = names.into_iter().map(|webhook| (webhook.id, webhook.name)).collect();
+            let names = name_webhooks().await?.into_iter().map(|webhook| (webhook.id, webhook.name)).collect();
             Ok((list_jobs(cursor).await?, names))
         },
     );

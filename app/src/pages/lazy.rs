@@ -155,7 +155,8 @@ fn why_unfetched() -> AnyView {
 }
 
 /// Fetches the code of the page at this address; true once it is here. A page must be whole before it is woken: what runs while
-/// code is still on its way would find half of it.
+/// code is still on its way would find half of it. What is asked for first comes in one file with all that it stands on, so a tab is
+/// asked for before its page.
 #[cfg(feature = "hydrate")]
 pub async fn fetch(address: &str) -> bool {
     use futures_util::future::join;
@@ -173,8 +174,8 @@ pub async fn fetch(address: &str) -> bool {
         ["webhooks"] => __preload_webhooks().await,
         ["webhooks", "new"] => __preload_new_webhook().await,
         ["webhooks", _] => {
-            let (page, tab) = join(__preload_webhook(), super::webhooks::one::fetch_tab(tab)).await;
-            return page.is_ok() && tab;
+            let (tab, page) = join(super::webhooks::one::fetch_tab(tab, query), __preload_webhook()).await;
+            return tab && page.is_ok();
         }
         ["deliveries"] => __preload_deliveries().await,
         ["deliveries", _] => __preload_delivery().await,
@@ -184,10 +185,13 @@ pub async fn fetch(address: &str) -> bool {
         ["events", _] => __preload_event().await,
         ["retry-policy"] => __preload_retry_policy().await,
         ["integrations"] => __preload_integrations().await,
-        ["integrations", "new"] => __preload_new_integration().await,
+        ["integrations", "new"] => {
+            let (page, form) = join(__preload_new_integration(), super::integrations::new::fetch_form(query)).await;
+            return page.is_ok() && form;
+        }
         ["integrations", _] => {
-            let (page, tab) = join(__preload_integration(), super::integrations::one::fetch_tab(tab)).await;
-            return page.is_ok() && tab;
+            let (tab, page) = join(super::integrations::one::fetch_tab(tab), __preload_integration()).await;
+            return tab && page.is_ok();
         }
         ["emails"] => __preload_emails().await,
         ["emails", "templates"] => __preload_templates().await,

@@ -7,7 +7,7 @@ use domain::{
     catalogue::{Choice, Field, FieldKind, validate_fields},
     human_ms,
 };
-use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*, task::spawn_local};
+use leptos::{LazyViewError, form::FromFormData, prelude::*, task::spawn_local};
 
 use super::one::connection::redirect_uri;
 use crate::{
@@ -17,6 +17,7 @@ use crate::{
         integrations::{Found, SaveIntegration, regenerate_secret, reveal_secret},
     },
     components::{
+        check::{Rules, checked},
         field::{FieldError, FormProblem, Refusal, SelectField},
         icon::icon,
         toast::Toasts,
@@ -53,6 +54,21 @@ pub fn result(found: &Found) -> AnyView {
     .into_any()
 }
 
+/// The rules of the form, as a download of their own. `known` are the secrets that are stored.
+#[lazy(later_integration_rules, fallible)]
+fn integration_rules(fields: Vec<Field>, known: Vec<String>) -> Result<Rules, LazyViewError> {
+    Ok(Box::new(move |event| {
+        let Ok(SaveIntegration { form, .. }) = SaveIntegration::from_event(event) else { return Ok(()) };
+        let draft = form.draft(&fields);
+        let mut problems = draft.check();
+        let has = |name: &str| known.iter().any(|known| known == name) || draft.secrets.contains_key(name);
+        for problem in validate_fields(&fields, &draft.config, has).into_vec() {
+            problems.add(&problem.field, problem.message);
+        }
+        problems.or(())
+    }))
+}
+
 /// The form of an integration, new or changed.
 pub fn form(screen: FormScreen, save: ServerAction<SaveIntegration>) -> AnyView {
     let FormScreen { form, fields, secrets: marks, redirect_uri: redirect, others } = screen;
@@ -60,19 +76,8 @@ pub fn form(screen: FormScreen, save: ServerAction<SaveIntegration>) -> AnyView 
     let may_write = may(Permission::WriteIntegrations);
     let pending = save.pending();
     let known: Vec<String> = marks.keys().cloned().collect();
-    let checked = fields.clone();
-    let check = move |event: SubmitEvent| {
-        let Ok(SaveIntegration { form, .. }) = SaveIntegration::from_event(&event) else { return };
-        let draft = form.draft(&checked);
-        let mut problems = draft.check();
-        let has = |name: &str| known.iter().any(|known| known == name) || draft.secrets.contains_key(name);
-        for problem in validate_fields(&checked, &draft.config, has).into_vec() {
-            problems.add(&problem.field, problem.message);
-        }
-        if refusal.check(problems.or(())) {
-            event.prevent_default();
-        }
-    };
+    let rules = fields.clone();
+    let (prepare, check) = checked(refusal, move || Box::pin(integration_rules(rules.clone(), known.clone())));
     let mut sections: Vec<(String, Vec<AnyView>)> = Vec::new();
     for field in &fields {
         // The order of UC §11: id, secret, redirect URI, scopes.
@@ -105,7 +110,7 @@ pub fn form(screen: FormScreen, save: ServerAction<SaveIntegration>) -> AnyView 
     let parents = std::iter::once((String::new(), "Nothing".to_owned())).chain(parents).collect();
     let tried = move || save.answer().and_then(Result::ok).flatten().map(|found| result(&found));
     view! {
-        <ActionForm action=save attr:class="card form" attr:novalidate=true on:submit:capture=check>
+        <ActionForm action=save attr:class="card form" attr:novalidate=true on:focusin=prepare on:submit:capture=check>
             <FormProblem refusal />
             <input type="hidden" name="form[id]" value=form.id.clone() />
             <input type="hidden" name="form[version]" value=form.version.clone() />

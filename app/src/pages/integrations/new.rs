@@ -11,6 +11,7 @@ use crate::{
     calls::integrations::{ProviderChoice, ProviderScreen, SaveIntegration, ShowProvider, list_providers},
     components::{heading::Heading, icon::icon, loaded::loaded},
     keyboard::shortcut,
+    pages::lazy::{Shown, lazily},
     search::any_contains,
 };
 
@@ -37,7 +38,7 @@ pub fn NewIntegration() -> AnyView {
             {loaded(
                 provider,
                 move |provider| match provider {
-                    Some(screen) => configure(screen, save),
+                    Some(screen) => lazily(move || Box::pin(new_integration_form(screen.clone(), save))),
                     None => loaded(providers, move |providers| choose(providers, search)),
                 },
             )}
@@ -98,9 +99,17 @@ fn choose(providers: Vec<ProviderChoice>, search: RwSignal<String>) -> AnyView {
     .into_any()
 }
 
-fn configure(screen: ProviderScreen, save: ServerAction<SaveIntegration>) -> AnyView {
+/// Fetches the code of the form, if the address asks for one; true once it is here.
+#[cfg(feature = "hydrate")]
+pub async fn fetch_form(query: &str) -> bool {
+    !query.contains("provider=") || __preload_new_integration_form().await.is_ok()
+}
+
+/// The form of a provider, as a download of its own.
+#[lazy(later_provider_form, fallible)]
+fn new_integration_form(screen: ProviderScreen, save: ServerAction<SaveIntegration>) -> Shown {
     let ProviderScreen { name, summary, docs, form } = screen;
-    view! {
+    let page = view! {
         <div class="stack-wide page-narrow">
             <div class="lede">
                 <p>
@@ -113,6 +122,6 @@ fn configure(screen: ProviderScreen, save: ServerAction<SaveIntegration>) -> Any
             </div>
             {fields::form(form, save)}
         </div>
-    }
-    .into_any()
+    };
+    Ok(page.into_any())
 }

@@ -33,7 +33,7 @@ pub async fn fetch() -> bool {
 }
 
 /// The three steps.
-#[lazy(fallible)]
+#[lazy(later_first_run, fallible)]
 pub fn first_run(figures: Overview, needed: FirstRun, Steps { create, test }: Steps) -> Shown {
     let done = [needed.webhook_id.is_some(), figures.has_delivered, figures.has_verified];
     let webhook_id = needed.webhook_id.map(|id| id.to_string()).unwrap_or_default();

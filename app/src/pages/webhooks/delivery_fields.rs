@@ -1,6 +1,6 @@
 //! How a webhook's deliveries are tried again and paced: two disclosures of its form, closed while nothing in them is special.
 
-use domain::{DeliveryOptions, RetryPolicy};
+use domain::RetryPolicy;
 use leptos::{form::FromFormData, prelude::*};
 
 use crate::{
@@ -48,10 +48,8 @@ pub fn policy(form: &WebhookForm, inherited: &RetryPolicy, refusal: Refusal) -> 
     .into_any()
 }
 
-/// Pace, order and age.
-pub fn options(form: &WebhookForm, refusal: Refusal) -> AnyView {
-    let (draft, problems) = form.draft();
-    let is_special = draft.options != DeliveryOptions::default() || !problems.is_empty();
+/// Pace, order and age; open where they are special.
+pub fn options(form: &WebhookForm, is_special: bool, refusal: Refusal) -> AnyView {
     let number = |name: &str, label: &'static str, unit: &'static str, value: &str, empty: &'static str| {
         let (post, name) = (format!("form[{name}]"), format!("options.{name}"));
         number_field(Number { post, name, label: label.into_any(), unit, value: value.to_owned(), empty }, refusal)

@@ -136,7 +136,6 @@ mod tests {
             name: name.into(),
             category: category.into(),
             description: String::new(),
-            sample: String::new(),
         };
         let found = categories(vec![
             choice("job.created", "JOBS"),

@@ -2,61 +2,55 @@
 //! by the server's own rules before it is sent, and works without JavaScript.
 
 use domain::{Permission, validate_webhook};
-use leptos::{ev::SubmitEvent, form::FromFormData, prelude::*};
-use leptos_router::hooks::use_query_map;
+use leptos::{LazyViewError, form::FromFormData, prelude::*};
 
 use super::{delivery_fields, event_choice::EventChoices, header_rows::HeaderRows};
 use crate::{
     action::{ActionForm, ServerAction},
-    calls::{
-        webhook_form::WebhookForm,
-        webhooks::{FormChoices, SaveWebhook},
+    calls::{webhook_form::WebhookFormScreen, webhooks::SaveWebhook},
+    components::{
+        check::{Rules, checked},
+        field::{FieldError, FormProblem, Refusal, SelectField, TextField},
     },
-    components::field::{FieldError, FormProblem, Refusal, SelectField, TextField},
     session::may,
 };
 
 /// An example of a filter.
 const FILTER_EXAMPLE: &str = "[{\"path\": \"job.status\", \"op\": \"eq\", \"value\": \"active\"}]";
 
-/// The form.
-#[component]
-pub fn WebhookEditor(
-    /// What is in it at first.
-    form: WebhookForm,
-    /// What it offers.
-    choices: FormChoices,
-    /// What the form does.
-    save: ServerAction<SaveWebhook>,
-) -> AnyView {
-    let refusal = Refusal::of(save);
-    let FormChoices { events, sources, retry_policy } = choices;
-    let refused_before = refusal.is_refused();
-    let form = form.or_typed(use_query_map().get_untracked().get("typed").filter(|_| refused_before));
-    let cancel = if form.id.is_empty() { "/webhooks".to_owned() } else { format!("/webhooks/{}", form.id) };
-    let known: Vec<String> = events.iter().map(|choice| choice.name.clone()).collect();
-    let check = move |event: SubmitEvent| {
-        let Ok(SaveWebhook { form, .. }) = SaveWebhook::from_event(&event) else { return };
+/// The rules of the form, as a download of their own. `known` are the event types that there are.
+#[lazy(later_webhook_rules, fallible)]
+fn webhook_rules(known: Vec<String>) -> Result<Rules, LazyViewError> {
+    Ok(Box::new(move |event| {
+        let Ok(SaveWebhook { form, .. }) = SaveWebhook::from_event(event) else { return Ok(()) };
         // Whether plain http is allowed to this address only the server knows.
         let is_known = |name: &str| known.iter().any(|known| known == name);
         let (draft, mut problems) = form.draft();
         for problem in validate_webhook(&draft, is_known, true).err().unwrap_or_default().into_vec() {
             problems.add(&problem.field, problem.message);
         }
-        if refusal.check(problems.or(())) {
-            event.prevent_default();
-        }
-    };
+        problems.or(())
+    }))
+}
+
+/// The form.
+pub fn webhook_form(screen: WebhookFormScreen, save: ServerAction<SaveWebhook>) -> AnyView {
+    let refusal = Refusal::of(save);
+    let WebhookFormScreen { form, is_special, events, sources, retry_policy } = screen;
+    let refused_before = refusal.is_refused();
+    let cancel = if form.id.is_empty() { "/webhooks".to_owned() } else { format!("/webhooks/{}", form.id) };
+    let known: Vec<String> = events.iter().map(|choice| choice.name.clone()).collect();
+    let (prepare, check) = checked(refusal, move || Box::pin(webhook_rules(known.clone())));
     let source_options = std::iter::once((String::new(), "Whole organization".to_owned()))
-        .chain(sources.into_iter().map(|source| (source.id.to_string(), source.name)))
+        .chain(sources.into_iter().map(|(id, name)| (id.to_string(), name)))
         .collect::<Vec<_>>();
     let has_more = form.source_id.len() + form.filter.len() + form.header_names.len() > 0;
     let policy = delivery_fields::policy(&form, &retry_policy, refusal);
-    let options = delivery_fields::options(&form, refusal);
+    let options = delivery_fields::options(&form, is_special, refusal);
     let pending = save.pending();
     let may_write = may(Permission::WriteWebhooks);
     view! {
-        <ActionForm action=save attr:class="card form" attr:novalidate=true on:submit:capture=check>
+        <ActionForm action=save attr:class="card form" attr:novalidate=true on:focusin=prepare on:submit:capture=check>
             <FormProblem refusal />
             <input type="hidden" name="form[id]" value=form.id />
             <input type="hidden" name="form[version]" value=form.version />

@@ -1,13 +1,11 @@
 //! What is the matter with a webhook, and what happens next: disabled because its endpoint failed, close to it, or held up by
 //! the order of its events.
 
-use domain::{
-    DeliveryOptions, Timestamp, WebhookState,
-    api::{FailingWebhook, Webhook},
-};
+use domain::{DeliveryOptions, Timestamp, WebhookState, api::FailingWebhook};
 use leptos::prelude::*;
 
 use crate::{
+    calls::webhooks::WebhookLine,
     components::{icon::icon, status::count},
     time::Time,
 };
@@ -22,8 +20,8 @@ pub struct Health {
     blocked_until: Option<Timestamp>,
 }
 
-impl From<&Webhook> for Health {
-    fn from(webhook: &Webhook) -> Self {
+impl From<&WebhookLine> for Health {
+    fn from(webhook: &WebhookLine) -> Self {
         Self {
             state: webhook.state,
             reason: webhook.state_reason.clone(),

@@ -2,14 +2,14 @@
 
 use domain::{
     Permission,
-    api::{Delivery, DeliveryQuery, JobKind, Page, Webhook},
+    api::{Delivery, DeliveryQuery, JobKind, Page},
 };
 use leptos::prelude::*;
 use std::sync::Arc;
 
 use crate::{
     answer::Answer,
-    calls::jobs::Bulk,
+    calls::{jobs::Bulk, webhooks::WebhookLine},
     components::{
         bulk::{BulkAction, bulk_button},
         delivery_table::{Arrival, DeliveryTable},
@@ -23,7 +23,7 @@ use crate::{
 /// The tab, as a download of its own.
 #[lazy(fallible)]
 pub fn webhook_deliveries(
-    webhook: Arc<Webhook>,
+    webhook: Arc<WebhookLine>,
     page: Answer<Option<Page<Delivery>>>,
     is_later_page: bool,
     replay: BulkAction,
@@ -31,7 +31,7 @@ pub fn webhook_deliveries(
     Ok(loaded(page, move |page| page.map(|page| tab(&webhook, page, is_later_page, replay))))
 }
 
-fn tab(webhook: &Webhook, page: Page<Delivery>, is_later_page: bool, replay: BulkAction) -> AnyView {
+fn tab(webhook: &WebhookLine, page: Page<Delivery>, is_later_page: bool, replay: BulkAction) -> AnyView {
     let Page { data, next_cursor } = page;
     let id = webhook.id;
     let path = format!("/webhooks/{id}?tab=deliveries");

@@ -17,9 +17,10 @@ use crate::{
     answer::Answer,
     calls::{
         deliveries::{ListDeliveries, ShowDelivery},
+        event_types::EventSamples,
         webhooks::{
-            DeleteWebhook, ExplainSignature, ListFormChoices, RevealSecret, RotateSecret, SaveWebhook, SetWebhookState,
-            TestWebhook, show_webhook,
+            DeleteWebhook, ExplainSignature, RevealSecret, RotateSecret, SaveWebhook, SetWebhookState, ShowWebhookForm,
+            TestWebhook, WebhookLine, show_webhook,
         },
     },
     components::{
@@ -73,11 +74,11 @@ struct Actions {
     replay: BulkAction,
 }
 
-/// Fetches the code of a tab; true once it is here.
+/// Fetches the code of a tab, `name`, and of what `query` has it show; true once it is here.
 #[cfg(feature = "hydrate")]
-pub async fn fetch_tab(name: &str) -> bool {
+pub async fn fetch_tab(name: &str, query: &str) -> bool {
     let fetched = match Tab::named(name) {
-        Tab::Test => test::__preload_webhook_test().await,
+        Tab::Test => return test::fetch(query).await,
         Tab::Deliveries => history::__preload_webhook_deliveries().await,
         Tab::Settings => settings::__preload_webhook_settings().await,
         Tab::Secret => secret::__preload_webhook_secret().await,
@@ -105,13 +106,16 @@ pub fn Webhook() -> AnyView {
         replay: BulkAction::new(),
     };
     report_state(actions.state);
+    // Refused without JavaScript, it is in the address.
+    let typed = StoredValue::new(asked("typed"));
     // A refused form keeps what was typed: only a success is a reason to fetch again.
     let saved = actions.save.successes();
     let webhook =
         Answer::new(move || (id.get(), saved.get(), actions.state.version().get()), |(id, ..)| show_webhook(id));
-    let choices = Answer::asked(
-        move || matches!(tab.get(), Tab::Test | Tab::Settings),
-        |is_asked| is_asked.then_some(ListFormChoices {}),
+    let samples = Answer::asked(move || tab.get() == Tab::Test, |is_asked| is_asked.then_some(EventSamples {}));
+    let form = Answer::asked(
+        move || (tab.get() == Tab::Settings).then(|| (id.get(), saved.get(), actions.state.version().get())),
+        move |asked| asked.map(|(id, ..)| ShowWebhookForm { id: Some(id), typed: typed.get_value() }),
     );
     let result = Answer::asked(
         move || asked("delivery").filter(|_| tab.get() == Tab::Test),
@@ -139,18 +143,18 @@ pub fn Webhook() -> AnyView {
         move || (id.get(), tab.get() == Tab::Secret && asked("show").is_some()),
         |(id, is_asked)| is_asked.then_some(RevealSecret { id }),
     );
-    let show = move |webhook: api::Webhook| {
+    let show = move |webhook: WebhookLine| {
         let head = head(&webhook, actions.state, tab);
         let webhook = Arc::new(webhook);
         let body = lazily(move || {
             let webhook = webhook.clone();
             match tab.get() {
-                Tab::Test => Box::pin(test::webhook_test(webhook, choices, actions.test, result, history)),
+                Tab::Test => Box::pin(test::webhook_test(webhook, samples, actions.test, result, history)),
                 Tab::Deliveries => {
                     let is_later_page = asked("cursor").is_some();
                     Box::pin(history::webhook_deliveries(webhook, history, is_later_page, actions.replay))
                 }
-                Tab::Settings => Box::pin(settings::webhook_settings(webhook, choices, actions.save, actions.delete)),
+                Tab::Settings => Box::pin(settings::webhook_settings(webhook, form, actions.save, actions.delete)),
                 Tab::Secret => Box::pin(secret::webhook_secret(webhook, secret, actions.rotate)),
                 Tab::Signature => Box::pin(signature::webhook_signature(webhook, actions.explain)),
             }
@@ -165,7 +169,7 @@ pub fn Webhook() -> AnyView {
     loaded_or(webhook, show, problem_page)
 }
 
-fn head(webhook: &api::Webhook, state: ServerAction<SetWebhookState>, tab: Memo<Tab>) -> AnyView {
+fn head(webhook: &WebhookLine, state: ServerAction<SetWebhookState>, tab: Memo<Tab>) -> AnyView {
     let id = webhook.id.to_string();
     let path = format!("/webhooks/{id}");
     let (next, verb, verb_icon) = match webhook.state {

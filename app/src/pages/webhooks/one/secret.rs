@@ -1,16 +1,13 @@
 //! The signing secret: hidden until asked for, copied without being shown, regenerated with an overlap.
 
-use domain::{
-    Permission,
-    api::{RotatedSecret, Webhook},
-};
+use domain::{Permission, api::RotatedSecret};
 use leptos::{prelude::*, task::spawn_local};
 use std::sync::Arc;
 
 use crate::{
     action::{ActionForm, ServerAction},
     answer::Answer,
-    calls::webhooks::{RotateSecret, reveal_secret},
+    calls::webhooks::{RotateSecret, WebhookLine, reveal_secret},
     components::{
         copy::copy,
         field::{FormProblem, Refusal, SelectField, TextField, empty_after},
@@ -28,14 +25,14 @@ const HIDDEN: &str = "whsec_•••••••••••••••••�
 /// The tab, as a download of its own.
 #[lazy(fallible)]
 pub fn webhook_secret(
-    webhook: Arc<Webhook>,
+    webhook: Arc<WebhookLine>,
     secret: Answer<Option<RotatedSecret>>,
     rotate: ServerAction<RotateSecret>,
 ) -> Shown {
     Ok(loaded(secret, move |shown| tab(&webhook, shown, rotate)))
 }
 
-fn tab(webhook: &Webhook, shown: Option<RotatedSecret>, rotate: ServerAction<RotateSecret>) -> AnyView {
+fn tab(webhook: &WebhookLine, shown: Option<RotatedSecret>, rotate: ServerAction<RotateSecret>) -> AnyView {
     if !may(Permission::ReadSecrets) {
         return view! { <p class="empty">"Only owners and admins see the secret."</p> }.into_any();
     }
@@ -65,7 +62,7 @@ fn tab(webhook: &Webhook, shown: Option<RotatedSecret>, rotate: ServerAction<Rot
     .into_any()
 }
 
-fn value_row(webhook: &Webhook, secret: RwSignal<Option<String>>) -> AnyView {
+fn value_row(webhook: &WebhookLine, secret: RwSignal<Option<String>>) -> AnyView {
     let id = StoredValue::new(webhook.id.to_string());
     let toasts: Toasts = expect_context();
     let fetch = move |then: fn(&str, RwSignal<Option<String>>, Toasts)| {
@@ -114,7 +111,7 @@ fn value_row(webhook: &Webhook, secret: RwSignal<Option<String>>) -> AnyView {
     .into_any()
 }
 
-fn regeneration(webhook: &Webhook, rotate: ServerAction<RotateSecret>) -> AnyView {
+fn regeneration(webhook: &WebhookLine, rotate: ServerAction<RotateSecret>) -> AnyView {
     let refusal = Refusal::of(rotate);
     let node = NodeRef::new();
     empty_after(node, rotate);

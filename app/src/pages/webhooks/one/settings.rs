@@ -1,6 +1,6 @@
 //! Changing a webhook, and the end of it.
 
-use domain::{Permission, api::Webhook};
+use domain::Permission;
 use leptos::prelude::*;
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use crate::{
     action::{ActionForm, ServerAction},
     answer::Answer,
     calls::{
-        webhook_form::WebhookForm,
-        webhooks::{DeleteWebhook, FormChoices, SaveWebhook},
+        webhook_form::WebhookFormScreen,
+        webhooks::{DeleteWebhook, SaveWebhook, WebhookLine},
     },
     components::{
         field::{FormProblem, Refusal},
@@ -17,38 +17,37 @@ use crate::{
         loaded::loaded,
         status::count,
     },
-    pages::{lazy::Shown, webhooks::form::WebhookEditor},
+    pages::{lazy::Shown, webhooks::form::webhook_form},
     session::may,
 };
 
 /// The tab, as a download of its own.
 #[lazy(fallible)]
 pub fn webhook_settings(
-    webhook: Arc<Webhook>,
-    choices: Answer<Option<FormChoices>>,
+    webhook: Arc<WebhookLine>,
+    form: Answer<Option<WebhookFormScreen>>,
     save: ServerAction<SaveWebhook>,
     delete: ServerAction<DeleteWebhook>,
 ) -> Shown {
-    Ok(loaded(choices, move |choices| choices.map(|choices| tab(&webhook, choices, save, delete))))
+    Ok(loaded(form, move |form| form.map(|form| tab(&webhook, form, save, delete))))
 }
 
 fn tab(
-    webhook: &Webhook,
-    choices: FormChoices,
+    webhook: &WebhookLine,
+    form: WebhookFormScreen,
     save: ServerAction<SaveWebhook>,
     delete: ServerAction<DeleteWebhook>,
 ) -> AnyView {
-    let form = WebhookForm::of(webhook, &choices.retry_policy);
     view! {
         <div class="stack-wide page-narrow">
-            <WebhookEditor form choices save />
+            {webhook_form(form, save)}
             {may(Permission::WriteWebhooks).then(|| deletion(webhook, delete))}
         </div>
     }
     .into_any()
 }
 
-fn deletion(webhook: &Webhook, delete: ServerAction<DeleteWebhook>) -> AnyView {
+fn deletion(webhook: &WebhookLine, delete: ServerAction<DeleteWebhook>) -> AnyView {
     let refusal = Refusal::of(delete);
     let pending = delete.pending();
     let (id, name) = (webhook.id.to_string(), webhook.name.clone());

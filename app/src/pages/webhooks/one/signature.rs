@@ -1,7 +1,7 @@
 //! Why a receiver refuses a signature: what it got is pasted, and every way to go wrong is told from the others.
 
 use domain::{
-    api::{SignatureFinding as Finding, SignatureScheme as Scheme, SignatureSlip as Slip, SignedWith, Webhook},
+    api::{SignatureFinding as Finding, SignatureScheme as Scheme, SignatureSlip as Slip, SignedWith},
     human_ms,
 };
 use leptos::prelude::*;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use crate::{
     action::{ActionForm, ServerAction},
-    calls::webhooks::ExplainSignature,
+    calls::webhooks::{ExplainSignature, WebhookLine},
     components::{
         field::{FieldError, FormProblem, Refusal, TextField},
         icon::icon,
@@ -24,11 +24,11 @@ const HEADERS_EXAMPLE: &str = "webhook-id: evt_…\nwebhook-timestamp: 161426533
 
 /// The tab, as a download of its own.
 #[lazy(fallible)]
-pub fn webhook_signature(webhook: Arc<Webhook>, explain: ServerAction<ExplainSignature>) -> Shown {
+pub fn webhook_signature(webhook: Arc<WebhookLine>, explain: ServerAction<ExplainSignature>) -> Shown {
     Ok(tab(&webhook, explain))
 }
 
-fn tab(webhook: &Webhook, explain: ServerAction<ExplainSignature>) -> AnyView {
+fn tab(webhook: &WebhookLine, explain: ServerAction<ExplainSignature>) -> AnyView {
     let refusal = Refusal::of(explain);
     let id = webhook.id.to_string();
     let query = use_query_map().get_untracked();

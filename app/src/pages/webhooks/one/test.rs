@@ -2,9 +2,9 @@
 
 use domain::{
     EventPattern, Permission, Problems,
-    api::{Delivery, DeliveryQuery, Page, Webhook},
+    api::{Delivery, DeliveryQuery, Page},
 };
-use leptos::{ev::SubmitEvent, form::FromFormData, html, prelude::*};
+use leptos::{ev::SubmitEvent, html, prelude::*};
 use leptos_router::hooks::use_query_map;
 use std::sync::Arc;
 
@@ -13,8 +13,7 @@ use crate::{
     answer::Answer,
     calls::{
         deliveries::DeliveryScreen,
-        event_types::EventChoice,
-        webhooks::{FormChoices, TestWebhook},
+        webhooks::{TestWebhook, WebhookLine},
     },
     components::{
         attempt::{attempt_view, result_line},
@@ -25,9 +24,12 @@ use crate::{
         status::delivery_status,
     },
     json_text,
-    pages::lazy::Shown,
+    pages::lazy::{Shown, lazily},
     session::may,
 };
+
+/// Event types, each with the `data` of an example.
+type Samples = Vec<(String, String)>;
 
 /// Rows of the history.
 const ROWS: usize = 20;
@@ -35,18 +37,18 @@ const ROWS: usize = 20;
 /// The tab, as a download of its own.
 #[lazy(fallible)]
 pub fn webhook_test(
-    webhook: Arc<Webhook>,
-    choices: Answer<Option<FormChoices>>,
+    webhook: Arc<WebhookLine>,
+    samples: Answer<Option<Samples>>,
     test: ServerAction<TestWebhook>,
     result: Answer<Option<DeliveryScreen>>,
     history: Answer<Option<Page<Delivery>>>,
 ) -> Shown {
-    Ok(loaded(choices, move |choices| choices.map(|choices| tab(&webhook, &choices.events, test, result, history))))
+    Ok(loaded(samples, move |samples| samples.map(|samples| tab(&webhook, samples, test, result, history))))
 }
 
 fn tab(
-    webhook: &Webhook,
-    choices: &[EventChoice],
+    webhook: &WebhookLine,
+    samples: Samples,
     test: ServerAction<TestWebhook>,
     result: Answer<Option<DeliveryScreen>>,
     history: Answer<Option<Page<Delivery>>>,
@@ -55,7 +57,7 @@ fn tab(
     let webhook_id = webhook.id;
     view! {
         <div class="stack-wide">
-            {form(webhook, choices, test)} {loaded(result, move |detail| detail.map(|detail| result_box(&detail, test)))}
+            {form(webhook, samples, test)} {loaded(result, move |detail| detail.map(|detail| lazily(move || Box::pin(webhook_test_result(detail.clone(), test)))))}
             <section class="section">
                 <div class="section-head">
                     <h2>"Delivery history (Last 24h)"</h2>
@@ -84,30 +86,28 @@ fn tab(
     .into_any()
 }
 
-fn form(webhook: &Webhook, choices: &[EventChoice], test: ServerAction<TestWebhook>) -> AnyView {
+fn form(webhook: &WebhookLine, samples: Samples, test: ServerAction<TestWebhook>) -> AnyView {
     let refusal = Refusal::of(test);
     let patterns: Vec<EventPattern> = webhook.events.iter().filter_map(|event| event.parse().ok()).collect();
-    let subscribed = |choice: &&EventChoice| patterns.iter().any(|pattern| pattern.matches(&choice.name));
-    let first = choices.iter().find(subscribed).or(choices.first());
-    let first_name = first.map(|choice| choice.name.clone()).unwrap_or_default();
+    let subscribed = |(event, _): &&(String, String)| patterns.iter().any(|pattern| pattern.matches(event));
+    let first = samples.iter().find(subscribed).or(samples.first());
+    let (first_name, first_sample) = first.cloned().unwrap_or_default();
     let typed = use_query_map().with_untracked(|query| query.get("data")).filter(|_| refusal.is_refused());
-    let sample = typed.or_else(|| first.map(|choice| choice.sample.clone())).unwrap_or_default();
+    let sample = typed.unwrap_or(first_sample);
     let options = |wanted: bool| {
-        choices
+        samples
             .iter()
-            .filter(|choice| subscribed(choice) == wanted)
-            .map(|choice| {
+            .filter(|sample| subscribed(sample) == wanted)
+            .map(|(event, _)| {
                 view! {
-                    <option value=choice.name.clone() selected=choice.name == first_name>
-                        {choice.name.clone()}
+                    <option value=event.clone() selected=*event == first_name>
+                        {event.clone()}
                     </option>
                 }
             })
             .collect::<Vec<_>>()
     };
     let (mine, others) = (options(true), options(false));
-    let samples: Vec<(String, String)> =
-        choices.iter().map(|choice| (choice.name.clone(), choice.sample.clone())).collect();
     let samples = StoredValue::new(samples);
     let shown = RwSignal::new(first_name.clone());
     let area: NodeRef<html::Textarea> = NodeRef::new();
@@ -124,7 +124,7 @@ fn form(webhook: &Webhook, choices: &[EventChoice], test: ServerAction<TestWebho
         refusal.check(problem.map_or(Ok(()), |problem| Err(Problems::one("data", problem))))
     };
     let check = move |event: SubmitEvent| {
-        if TestWebhook::from_event(&event).is_ok_and(|test| check_text(&test.data)) {
+        if area.get_untracked().is_some_and(|area| check_text(&area.value())) {
             event.prevent_default();
         }
     };
@@ -188,7 +188,16 @@ fn form(webhook: &Webhook, choices: &[EventChoice], test: ServerAction<TestWebho
     .into_any()
 }
 
-fn result_box(detail: &DeliveryScreen, test: ServerAction<TestWebhook>) -> AnyView {
+/// Fetches the code of the tab; true once it is here.
+#[cfg(feature = "hydrate")]
+pub async fn fetch(query: &str) -> bool {
+    let has_result = query.contains("delivery=");
+    __preload_webhook_test().await.is_ok() && (!has_result || __preload_webhook_test_result().await.is_ok())
+}
+
+/// What became of a test, as a download of its own.
+#[lazy(later_test_result, fallible)]
+fn webhook_test_result(detail: DeliveryScreen, test: ServerAction<TestWebhook>) -> Shown {
     let last = detail.attempts_made.last();
     let node: NodeRef<html::Section> = NodeRef::new();
     Effect::new(move |_| {
@@ -197,7 +206,7 @@ fn result_box(detail: &DeliveryScreen, test: ServerAction<TestWebhook>) -> AnyVi
             node.scroll_into_view();
         }
     });
-    view! {
+    let result = view! {
         <section class="card result" aria-labelledby="result" node_ref=node>
             <div class="section-head">
                 <h2 id="result">"Delivery result"</h2>
@@ -213,6 +222,6 @@ fn result_box(detail: &DeliveryScreen, test: ServerAction<TestWebhook>) -> AnyVi
             </div>
             {last.map(|attempt| attempt_view(attempt, detail.request_body.as_deref()))}
         </section>
-    }
-    .into_any()
+    };
+    Ok(result.into_any())
 }
