@@ -4,7 +4,7 @@
 use std::str::FromStr;
 
 use domain::Timestamp;
-use leptos::{ev::SubmitEvent, form::form_data_from_event, prelude::*};
+use leptos::{ev::SubmitEvent, form::form_data_from_event, html, prelude::*};
 use leptos_router::{NavigateOptions, hooks::use_navigate};
 use wasm_bindgen::JsCast;
 
@@ -252,21 +252,28 @@ fn control(field: &'static Field, choices: Vec<Choice>, filters: Memo<Filters>) 
     let typed = match input {
         Input::View => return view! { <input type="hidden" name=name prop:value=value value=value() /> }.into_any(),
         Input::Choice => {
+            let first = filters.with_untracked(|filters| filters.get(name).unwrap_or_default().to_owned());
             let options = choices.into_iter().map(|Choice { value: own, text }| {
-                let mine = own.clone();
-                let is_chosen = move || value() == mine;
+                let is_chosen = own == first;
                 view! {
-                    <option value=own selected=is_chosen.clone() prop:selected=is_chosen>
+                    <option value=own selected=is_chosen>
                         {text}
                     </option>
                 }
             });
+            let options = options.collect_view();
+            let node: NodeRef<html::Select> = NodeRef::new();
+            // One effect, not one for each of a hundred options.
+            Effect::new(move |_| {
+                let value = value();
+                if let Some(select) = node.get() {
+                    select.set_value(&value);
+                }
+            });
             view! {
-                <select class="select" id=name name=name on:change=|event| send_form(&event)>
-                    <option value="" prop:selected=move || value().is_empty()>
-                        "Any"
-                    </option>
-                    {options.collect_view()}
+                <select class="select" id=name name=name node_ref=node on:change=|event| send_form(&event)>
+                    <option value="">"Any"</option>
+                    {options}
                 </select>
             }
             .into_any()
