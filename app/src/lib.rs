@@ -33,6 +33,8 @@ pub use error::CallError;
 #[cfg(feature = "hydrate")]
 pub use pages::lazy::fetch as fetch_page;
 
+use std::sync::Arc;
+
 use leptos::{nonce::use_nonce, prelude::*};
 use leptos_meta::{MetaTags, Title, provide_meta_context};
 use leptos_router::{
@@ -47,7 +49,6 @@ use components::{
     toast::{ToastRegion, Toasts},
 };
 use pages::lazy::Page;
-use std::sync::Arc;
 
 /// Told to the window once the page is live.
 const HYDRATED: &str = "hydrated";

@@ -1,8 +1,8 @@
 //! Moments on the screen. The server writes them absolute and in UTC; the browser takes over after hydration with relative
 //! words, and the local time on hover. Nothing here asks a clock before hydration: the first render is the same on both sides.
 //!
-//! What is shown is written anew by one pass a second over the page. An effect for each moment was a third of what it took to make
-//! a row of a table.
+//! What is shown is written anew by one pass a second over the page, so that a long table does not have two effects for each of
+//! its rows.
 
 use domain::{Timestamp, human_ms};
 use leptos::{ev, prelude::*};

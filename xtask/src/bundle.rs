@@ -214,7 +214,7 @@ fn imports(module: &[u8], from: &str) -> Outcome<BTreeSet<(String, &'static str,
 
 /// The loader that fetches packs, out of the one that fetches parts: its helpers are kept, and what it does for each part is
 /// replaced by the same for each pack. The page that is asked for first comes as a whole, in one file and compressed as one, which
-/// is a quarter less than its packs.
+/// is a fifth less than its packs.
 fn loader(made: &str, pages: &BTreeMap<String, Vec<String>>, whole: &BTreeMap<String, Vec<u8>>) -> Outcome<String> {
     let helpers = made.find("\n/* ").or_else(|| made.find("\nexport const ")).ok_or("the loader has no parts")?;
     let mut text = format!(

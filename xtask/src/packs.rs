@@ -1,6 +1,6 @@
 //! Which parts of the module travel together. A part for every set of pages that share something is a hundred files, most of a
-//! few hundred bytes: a visit would wait for fifty answers. Merging two parts makes some page fetch what it does not need, and
-//! saves every page that needs both a request.
+//! few hundred bytes: going to a page would wait for fifty answers. Merging two parts makes some page fetch what it does not need,
+//! and saves every page that needs both a request. A first visit gets the packs of its page in one file (`bundle`).
 
 use std::collections::BTreeMap;
 

@@ -358,8 +358,8 @@ mod tests {
 
     #[test]
     fn pieces_are_reused_only_for_the_same_source() {
-        let manifest = r#"{ "js": "/pkg/a.js", "loader": "/pkg/b.js", "wasm": "/pkg/a.wasm", "pages": { "home": ["/pkg/c.wasm"] }, "parts": ["/pkg/c.wasm"],
-            "css": "/pkg/a.css", "source": "s1" }"#;
+        let manifest = r#"{ "js": "/pkg/a.js", "loader": "/pkg/b.js", "wasm": "/pkg/a.wasm", "pages": { "home": ["/pkg/c.wasm"] },
+            "parts": ["/pkg/c.wasm"], "css": "/pkg/a.css", "source": "s1" }"#;
         let pieces =
             [("manifest.json", manifest), ("pkg/a.js", ""), ("pkg/b.js", ""), ("pkg/a.wasm", ""), ("pkg/c.wasm", "")];
         let mut old = files(&pieces);

@@ -106,16 +106,18 @@ pub fn Webhook() -> AnyView {
         replay: BulkAction::new(),
     };
     report_state(actions.state);
-    // Refused without JavaScript, it is in the address.
-    let typed = StoredValue::new(asked("typed"));
     // A refused form keeps what was typed: only a success is a reason to fetch again.
     let saved = actions.save.successes();
     let webhook =
         Answer::new(move || (id.get(), saved.get(), actions.state.version().get()), |(id, ..)| show_webhook(id));
     let samples = Answer::asked(move || tab.get() == Tab::Test, |is_asked| is_asked.then_some(EventSamples {}));
+    // What was refused without JavaScript is in the address, until it is saved.
     let form = Answer::asked(
-        move || (tab.get() == Tab::Settings).then(|| (id.get(), saved.get(), actions.state.version().get())),
-        move |asked| asked.map(|(id, ..)| ShowWebhookForm { id: Some(id), typed: typed.get_value() }),
+        move || {
+            let changes = (saved.get(), actions.state.version().get());
+            (tab.get() == Tab::Settings).then(|| (id.get(), asked("typed"), changes))
+        },
+        |asked| asked.map(|(id, typed, _)| ShowWebhookForm { id: Some(id), typed }),
     );
     let result = Answer::asked(
         move || asked("delivery").filter(|_| tab.get() == Tab::Test),
